@@ -1,0 +1,5 @@
+"""`python -m moneyback`: the same as the `moneyback` command."""
+
+from moneyback.cli import main
+
+main()

@@ -1,0 +1,429 @@
+"""The contract that both halves of a provider fulfil. No provider, no network, no clock lives here.
+
+A provider is one folder that declares itself in one `Dialect`. Its two halves are pure generators:
+
+- `server`: a handler is given an `Incoming` request, yields *asks* from the small closed set below, is sent their
+  answers, and returns an `Outgoing` response. One driver in the flows answers the asks; tests use a table.
+- `client`: a conversation yields `Call`s, is sent `Reply`s, and returns what it saw. A connection that failed before
+  the first byte is thrown in as `NotConnected`, an answer that never came as `AnswerLost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from moneyback.core.commands import Keyed, Observation, RequestRefund, Sighting
+from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Parts, Payment
+from moneyback.core.refund import Refund
+from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason
+
+# --- what arrives and what is answered -------------------------------------------------------------------------------
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, decoded: bounded, free of NUL and lone surrogates, numbers exact.
+
+    `body` is the JSON value (integers as int, other numbers as Decimal), the form's fields as a dict of strings (a
+    repeated field keeps its last value), or None when there was no body. Header names are lower case.
+    """
+
+    method: str
+    path: str
+    arguments: Mapping[str, str] = {}
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = {}
+    body: Any = None
+    encoding: Literal["none", "json", "form", "multipart"] = "none"
+    base: str = ""  # scheme, host and prefix under which the client reached the dialect: what its own paths follow
+    at: datetime | None = None  # business time of arrival, for what is answered without a handler
+    id: str = ""  # of this request, drawn by the mount, for errors that carry one
+
+    def asked(self, name: str, default: str | None = None) -> str | None:
+        """The last query parameter of that name."""
+        return next((value for key, value in reversed(self.query) if key == name), default)
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One response. `body` is a JSON-encodable value, or bytes sent as they are; None sends an empty body."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = {}
+    media_type: str = "application/json"
+
+
+class Fault(Enum):
+    """Outcomes a mount meets before or instead of a handler; each dialect says them in its provider's words."""
+
+    UNAUTHENTICATED = "unauthenticated"  # no, wrong, or somebody else's credentials
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"  # no such path
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    BAD_BODY = "bad_body"  # malformed, too deep, NUL, lone surrogate, integer beyond 63 bits, wrong media type
+    TOO_LARGE = "too_large"
+    UNAVAILABLE = "unavailable"  # nothing was admitted; the answer carries Retry-After
+    INTERNAL = "internal"
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """The credentials a request carries: `user` where the scheme has one (Basic), and the secret or bearer token."""
+
+    secret: str
+    user: str | None = None
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking, once authenticated. `profile` is the dialect's own settings of that credential (ids it prints)."""
+
+    merchant: UUID
+    name: str = ""
+    profile: Mapping[str, Any] = {}
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One path of the provider's API.
+
+    `path` has `{name}` segments. `kind`: guarded gives money back, owned is answered by us in any mode, relayed goes
+    to the provider unchanged when Moneyback stands in front of one. `accepts` lists the encodings of its body.
+    """
+
+    method: str
+    path: str
+    handle: Callable[[Incoming, Caller], Conversation]
+    kind: Literal["guarded", "owned", "relayed"] = "owned"
+    accepts: tuple[str, ...] = ("json",)
+    summary: str = ""
+    request_schema: Mapping[str, Any] = {}
+    response_schema: Mapping[str, Any] = {}
+    public: bool = False  # needs no credentials
+
+
+# --- what a handler may ask ------------------------------------------------------------------------------------------
+
+
+class FindPayment(msgspec.Struct, frozen=True):
+    """The caller's payment with this dialect id, or None."""
+
+    dialect_id: str
+
+
+class FindRefund(msgspec.Struct, frozen=True):
+    """The caller's refund with this dialect id (or a provider's id, which stays an alias for ever), or None."""
+
+    dialect_id: str
+
+
+class PaymentOf(msgspec.Struct, frozen=True):
+    """The payment of a refund, by its internal id, as it stands now."""
+
+    payment: UUID
+
+
+class RefundsOf(msgspec.Struct, frozen=True):
+    """All refunds of a payment, oldest first: tuple[Refund, ...]."""
+
+    payment: UUID
+
+
+class ListPayments(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's payments in this dialect, newest first unless `ascending`: tuple[Payment, ...]."""
+
+    order: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    ascending: bool = False
+    offset: int = 0
+    limit: int = 25
+
+
+class ListRefunds(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's refunds in this dialect, newest first unless `ascending`: tuple[Refund, ...]."""
+
+    payment: UUID | None = None
+    order: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    ascending: bool = False
+    offset: int = 0
+    limit: int = 25
+
+
+class AskRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """Admit a refund of `payment`. Answered with Admitted, Joined, Replayed or Refusal; sending has then begun.
+
+    `distinct` is the client's own value that makes two requests differ although their bodies are equal otherwise
+    (None: the fields of `request` alone decide). `request` is what must be remembered to answer later.
+    """
+
+    payment: Payment
+    asked: Asked = Asked()
+    currency: str | None = None
+    reason: str | None = None
+    reference: str | None = None
+    destination: str | None = None
+    parts: Parts | None = None
+    metadata: Mapping[str, Any] = {}
+    request: Mapping[str, Any] = {}
+    distinct: str | None = None
+    dialect_id: str | None = None  # None: the next number of the dialect's sequence
+    key: Keyed | None = None
+    """The client's idempotency key: goes into the command as it is, and lifts the joining of equal requests. Answered
+    with Replayed when the key was used before."""
+    capabilities: Callable[[Payment], Capabilities] | None = None  # in place of the dialect's, for this request alone
+
+
+class AskOrderRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """Refund every payment of an order, all or nothing: one AskRefund a payment. Grouped or Refusal."""
+
+    order: str
+    legs: tuple[AskRefund, ...]
+
+
+class Await(msgspec.Struct, frozen=True):
+    """Wait until the refund is no longer ready or sending, at most `seconds`: (Refund, Payment) as they stand then."""
+
+    refund: Refund
+    seconds: float
+
+
+class Instant(msgspec.Struct, frozen=True):
+    """The business time now: datetime."""
+
+
+class NextNumber(msgspec.Struct, frozen=True):
+    """The next id of the dialect's sequence, as an int."""
+
+
+class NewId(msgspec.Struct, frozen=True):
+    """A fresh UUID."""
+
+
+class LoadDocument(msgspec.Struct, frozen=True):
+    """The caller's document of this kind and id: a dict, or None. Documents hold what core need not understand."""
+
+    kind: str
+    id: str
+
+
+class SaveDocument(msgspec.Struct, frozen=True):
+    """Keep a document (replacing the one before). Money facts never live in documents."""
+
+    kind: str
+    id: str
+    data: Mapping[str, Any]
+
+
+class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's documents of a kind by age: tuple[dict, ...]. `match` compares top-level members for equality."""
+
+    kind: str
+    match: Mapping[str, Any] = {}
+    ascending: bool = True
+    offset: int = 0
+    limit: int = 25
+
+
+class AddPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Register money that came in through the dialect's own calls: the new Payment.
+
+    `amount` is what was captured, or authorised when `status` says so.
+    """
+
+    amount: int
+    currency: str
+    status: str = "captured"
+    method: str | None = None
+    order: str | None = None
+    fees: int = 0
+    parts: Parts | None = None
+    dialect_id: str | None = None
+    document: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
+    wallet: str | None = None
+    fee_wallet: str | None = None
+
+
+class SeePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what happened to a payment (`captured`, …) through the dialect's own calls: the Payment after it."""
+
+    payment: Payment
+    sighting: Sighting
+
+
+class IssueToken(msgspec.Struct, frozen=True):
+    """A bearer token that stands for the caller's credentials for `seconds` of business time: str."""
+
+    seconds: int
+
+
+class KeyedAnswer(msgspec.Struct, frozen=True):
+    """What was answered under an Idempotency-Key of this dialect: (status, bytes), or None for a key nobody used.
+
+    A key whose request has not been answered yet is waited for, at most `seconds`. Once its owner counts as dead, or
+    the wait is over, `render` says what the refund as it stands looks like; a dead owner's answer is stored first.
+    """
+
+    key: str
+    seconds: float = 0
+    render: Callable[[Refund, Payment], tuple[int, bytes]] | None = None
+
+
+class TakeKey(msgspec.Struct, frozen=True):
+    """Use up an Idempotency-Key with an answer that admitted nothing: None, or the KeyRow that was there before."""
+
+    key: str
+    status: int
+    answer: bytes
+
+
+class KeepAnswer(msgspec.Struct, frozen=True):
+    """Write down what was answered under the key of an admitted refund, unless something already was: None."""
+
+    key: str
+    status: int
+    answer: bytes
+
+
+Ask = (
+    FindPayment
+    | FindRefund
+    | PaymentOf
+    | RefundsOf
+    | ListPayments
+    | ListRefunds
+    | AskRefund
+    | AskOrderRefund
+    | Await
+    | Instant
+    | NextNumber
+    | NewId
+    | LoadDocument
+    | SaveDocument
+    | ListDocuments
+    | AddPayment
+    | SeePayment
+    | IssueToken
+    | KeyedAnswer
+    | TakeKey
+    | KeepAnswer
+)
+Conversation = Generator[Ask, Any, Outgoing]
+
+
+# --- the client half -------------------------------------------------------------------------------------------------
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a provider. `path` follows the rail's base URL."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    query: tuple[tuple[str, str], ...] = ()
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's answer."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class NotConnected(Exception):
+    """The connection failed before the first byte was written: provably not sent."""
+
+
+class AnswerLost(Exception):
+    """Bytes may have left and no readable answer came: the outcome is unknown."""
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a connector needs to send one armed refund."""
+
+    payment: Payment
+    refund: Refund
+    mark: str  # of this attempt
+    key: str  # of this refund, the same for every attempt
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as its provider shows it now. None where it shows nothing of the kind."""
+
+    left: int | None = None
+    refund_ids: tuple[str, ...] | None = None
+    sightings: tuple[Sighting, ...] = ()
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look found: words about our refund, and about its payment."""
+
+    observations: tuple[Observation, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    shown: Mapping[str, Any] = {}  # figures for the person who may have to answer
+
+
+Reading = Generator[Call, Reply, Figures]
+Sent = Generator[Call, Reply, tuple[Observation, ...]]
+Looking = Generator[Call, Reply, Looked]
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """How a provider is called.
+
+    `rung`: 4 key and look-up by key, 3 key only, 2 our mark echoed on a readable refund, 1 a cumulative counter or
+    child list, 0 nothing.
+    """
+
+    send: Callable[[Sending], Sent]
+    read: Callable[[Payment], Reading]
+    look: Callable[[Sending, Mapping[str, Any]], Looking]
+    rung: int
+    processing: timedelta = timedelta(seconds=60)
+    list_lag: timedelta = timedelta(seconds=10)
+    capabilities: Callable[[Payment], Capabilities] = lambda _payment: ANYTHING
+
+
+# --- the declaration -------------------------------------------------------------------------------------------------
+
+
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox shows of this dialect: how payments are seeded and printed in the ready file."""
+
+    payments: tuple[AddPayment, ...]
+    credentials: Callable[[Callable[[int], str]], tuple[Presented, Mapping[str, Any]]]
+    """Draw the demo credentials (given a source of random text of n characters) and their profile."""
+    section: Callable[[str, Presented, Mapping[str, Any], tuple[Payment, ...]], Mapping[str, Any]]
+    """The ready file's section: base URL, credentials, profile, payments."""
+    curl: Callable[[Mapping[str, Any]], str]
+    """A command ready to paste that refunds the first payment of that section."""
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider, declared. The table of contents of its folder."""
+
+    name: str
+    title: str
+    routes: tuple[Route, ...]
+    presented: Callable[[Incoming], Presented | None]
+    fault: Callable[[Fault, Incoming | None], Outgoing]
+    capabilities: Callable[[Payment], Capabilities]
+    precedence: tuple[Reason, ...] = NATIVE_PRECEDENCE
+    kept: frozenset[Reason] = frozenset()
+    check: Callable[[Payment, Amounts, RequestRefund], list[Failing]] | None = None
+    intervals: bool = False
+    numbered: bool = True  # its ids are numbers of one sequence; else UUIDs
+    base_path: str = ""  # what follows the prefix in the ready file's base_url
+    caseless: bool = False  # the words of its paths are compared without case; what a `{name}` holds is kept as it is
+    payment_document: Callable[[Mapping[str, Any], datetime], Mapping[str, Any]] = lambda data, _now: data
+    """Checks and completes `dialect_data` of a payment registered natively. Raises ValueError with a sentence."""
+    samples: Samples | None = None
+    client: Client | None = None
+    scrub: tuple[str, ...] = ()  # names of members and headers that hold secrets
