@@ -84,6 +84,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     merchant: UUID
     name: str = ""
     profile: Mapping[str, Any] = {}
+    credential: UUID | None = None  # which of the merchant's credentials was presented; None on a public route
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

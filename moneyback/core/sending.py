@@ -114,7 +114,7 @@ def _blocking(payment: Payment, refund: Refund, terms: Terms, now: Now) -> list[
     asked = Asked(wallet=refund.wallet, fee=refund.fee_return)
     failing = list[Failing]()
     for can in (terms.dialect(payment), terms.rail(payment)):
-        alone = replace(can, one_at_a_time=False, minimum=1)
+        alone = replace(can, one_at_a_time=False, minimum=1, opens_after=None)
         failing += standing_reasons(rest, alone, now.business)
         failing += amount_reasons(rest, Amounts(refund.wallet, refund.fee_return), asked, alone)
     refusal = in_precedence(failing, terms.precedence)

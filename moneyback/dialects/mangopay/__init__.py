@@ -1,0 +1,27 @@
+"""Mangopay: pay-in refunds of its v2.01 API. The table of contents of this folder."""
+
+from __future__ import annotations
+
+from moneyback.dialect import Dialect
+from moneyback.dialects.mangopay.complaints import fault
+from moneyback.dialects.mangopay.registration import SAMPLES, payment_document
+from moneyback.dialects.mangopay.server import PRECEDENCE, ROUTES, check, presented
+from moneyback.dialects.mangopay.windows import capabilities
+from moneyback.dialects.mangopay.wire import KEPT
+
+DIALECT = Dialect(
+    name="mangopay",
+    title="Mangopay",
+    routes=ROUTES,
+    presented=presented,
+    fault=fault,
+    capabilities=capabilities,
+    precedence=PRECEDENCE,
+    kept=frozenset(KEPT),
+    check=check,
+    intervals=True,
+    caseless=True,
+    payment_document=payment_document,
+    samples=SAMPLES,
+    scrub=("authorization", "access_token", "idempotency-key"),
+)

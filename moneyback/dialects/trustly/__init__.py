@@ -1,0 +1,38 @@
+"""Trustly (US, formerly PayWithMyBank): account-to-account payments, and refunds of their captures.
+
+Not Trustly Europe, whose API is another one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moneyback.core.payment import Capabilities, Payment
+from moneyback.dialect import Dialect
+from moneyback.dialects.trustly.sandbox import SAMPLES, payment_document
+from moneyback.dialects.trustly.server import ROUTES, SENTENCES, fault, presented
+from moneyback.dialects.trustly.wire import minimum
+
+
+def capabilities(payment: Payment) -> Capabilities:
+    """In part and in full, as often as wished, without a time limit; at least 0.99 (provider docs: Refund transaction).
+
+    A balance below the minimum may still be given back by leaving the amount out: the documentation says that what
+    remains is refunded then, and nothing of an exception.
+    """
+    return Capabilities(minimum=minimum(payment.currency), minimum_spares_rest=True)
+
+
+DIALECT: Final = Dialect(
+    name="trustly",
+    title="Trustly (US)",
+    routes=ROUTES,
+    presented=presented,
+    fault=fault,
+    capabilities=capabilities,
+    precedence=tuple(SENTENCES),
+    base_path="/api/v1",
+    payment_document=payment_document,
+    samples=SAMPLES,
+    scrub=("authorization", "accessKey", "access_key", "splitToken", "token", "accountNumber", "routingNumber", "iban"),
+)

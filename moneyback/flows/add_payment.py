@@ -1,0 +1,79 @@
+"""Money that came in becomes a payment: from the native API, a dialect's own calls, or a sandbox's seed data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from moneyback.core.commands import RegisterPayment, Standing
+from moneyback.core.payment import Condition, Payment
+from moneyback.core.refusals import Refusal
+from moneyback.dialect import AddPayment
+from moneyback.flows.world import World
+from moneyback.store.migrate import sequence_name
+
+NATIVE = "native"
+"""The dialect of payments registered natively without one."""
+
+
+async def add_payment(
+    world: World,
+    merchant: UUID,
+    dialect_name: str,
+    rail_name: str,
+    asked: AddPayment,
+    *,
+    reference: str = "",
+    captured_at: datetime | None = None,
+    scenario: str | None = None,
+) -> Standing | Refusal:
+    """Register a payment; an equal one with the same `reference` is found again.
+
+    `asked.document` is what its dialect remembers of it, checked by the dialect. Raises ValueError with a sentence for
+    dialect data the dialect cannot read, KeyError for an unknown rail.
+    """
+    rail = world.rails[rail_name]
+    now = (await world.store.now()).business
+    payment_id = world.new_id()
+    dialect_id, sequence = asked.dialect_id or "", None
+    dialect = world.dialects.get(dialect_name)
+    if dialect is None:
+        dialect_id = dialect_id or str(payment_id)
+    elif not dialect_id:
+        sequence = sequence_name(dialect_name) if dialect.numbered else None
+        dialect_id = "" if dialect.numbered else str(payment_id)
+    condition = Condition(asked.status)
+    document = asked.document if dialect is None else dialect.payment_document(asked.document, now)
+    payment = Payment(
+        merchant=merchant,
+        id=payment_id,
+        version=0,
+        dialect=dialect_name,
+        dialect_id=dialect_id,
+        rail=rail_name,
+        account=rail.account,
+        reference=reference or dialect_id,
+        order=asked.order,
+        method=asked.method,
+        currency=asked.currency,
+        condition=condition,
+        authorized=0 if condition is Condition.CAPTURED else asked.amount,
+        captured=asked.amount if condition is Condition.CAPTURED else 0,
+        fees=asked.fees,
+        parts=asked.parts,
+        captured_at=(captured_at or now) if condition is Condition.CAPTURED else None,
+        created_at=now,
+        updated_at=now,
+        scenario=scenario,
+        wallet=asked.wallet,
+        fee_wallet=asked.fee_wallet,
+        metadata=asked.metadata,
+        document=document,
+    )
+    result = await world.store.submit(
+        RegisterPayment(payment=payment, sequence=sequence, order_id=world.new_id() if asked.order else None)
+    )
+    assert isinstance(result, Standing | Refusal)
+    if isinstance(result, Standing) and result.created and scenario is not None and rail.opened is not None:
+        await rail.opened(result.payment)  # so that a scripted dispute or return happens without a refund
+    return result

@@ -1,0 +1,81 @@
+"""Asking for a refund: one command, one commit, and the sending set off beside the request that asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from moneyback.core.commands import Admitted, Grouped, Keyed, RequestOrderRefund, RequestRefund, Result
+from moneyback.core.payment import Payment
+from moneyback.core.refund import Refund, State
+from moneyback.flows.send_refund import send_refund
+from moneyback.flows.world import World
+
+POLL_S = 0.05
+POLL_S_MAX = 0.5
+SETTLING = frozenset({State.READY, State.SENDING})
+
+
+async def request_refund(world: World, command: RequestRefund) -> Result:
+    """Admit a refund and begin to send it. The result is committed when this returns.
+
+    It goes on when its caller goes away. With no send slot free the refund is admitted all the same, and a worker
+    sends it when there is one.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().create_task(_request(world, command)))
+
+
+async def _request(world: World, command: RequestRefund) -> Result:
+    if world.slots.locked():
+        return await world.store.submit(command)
+    await world.slots.acquire()
+    result: Result | None = None
+    try:
+        result = await world.store.submit(replace(command, armable=True))
+        return result
+    finally:
+        if isinstance(result, Admitted) and result.refund.state in SETTLING:
+            world.launch(result.refund.id, _send(world, result, command.key))
+        else:
+            world.slots.release()
+
+
+async def request_order_refund(world: World, command: RequestOrderRefund) -> Result:
+    """Admit a refund on every payment of an order, all or nothing, and begin to send each."""
+    result = await world.store.submit(command)
+    if isinstance(result, Grouped):
+        world.due.set()
+    return result
+
+
+async def await_refund(world: World, refund: Refund, seconds: float) -> tuple[Refund, Payment]:
+    """The refund and its payment once it is no longer ready or sending, or as they stand after `seconds`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    if (flight := world.flights.get(refund.id)) is not None and seconds > 0:
+        await asyncio.wait({flight}, timeout=seconds)
+    pause = POLL_S
+    while True:
+        current, payment = await _standing(world, refund.merchant, refund.id, refund.payment)
+        left = until - loop.time()
+        if current.state not in SETTLING or left <= 0:
+            return current, payment
+        await world.sleep(min(pause, left))
+        pause = min(2 * pause, POLL_S_MAX)
+
+
+async def _send(world: World, admitted: Admitted, key: Keyed | None) -> None:
+    try:
+        await send_refund(world, admitted.refund, admitted.payment, key=key)
+    finally:
+        world.slots.release()
+
+
+async def _standing(world: World, merchant: UUID, refund: UUID, payment: UUID) -> tuple[Refund, Payment]:
+    found: Any = await world.store.refund(merchant, refund)
+    its: Any = await world.store.payment(merchant, payment)
+    assert found is not None and its is not None, "a refund that was admitted exists"
+    return found, its

@@ -1,0 +1,170 @@
+"""Sending: fence, pre-read, arming, one call, and the record of what came of it. Three commits, none held open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from moneyback.core.commands import Arm, Keyed, Moved, Observation, Observe, ObservePayment, TakeFence
+from moneyback.core.payment import Payment
+from moneyback.core.refund import ENDED, Event, Refund, State
+from moneyback.core.refusals import Refusal
+from moneyback.core.sending import mark_of
+from moneyback.dialect import AnswerLost, Call, Figures, NotConnected, Reply, Sending
+from moneyback.flows.world import Rail, World
+from moneyback.store.port import Work
+
+T = TypeVar("T")
+
+READ_PATIENCE_S = 10.0
+
+
+async def send_refund(world: World, refund: Refund, payment: Payment, *, key: Keyed | None = None) -> None:
+    """Send one admitted refund as far as it goes now. It is ready, or was armed by its admission.
+
+    Whoever calls this has a send slot in hand: nothing is armed without one.
+    """
+    rail = world.rails[payment.rail]
+    began = asyncio.get_running_loop().time()
+    if refund.state is State.READY:
+        armed = await _arm(world, rail, refund, payment)
+        if armed is None:
+            return
+        began, refund, payment = armed
+    if refund.state is State.SENDING:
+        await _call(world, rail, refund, payment, began, key)
+
+
+async def send_due(world: World, work: Work) -> None:
+    """Send a refund that was found ready; whoever admitted it may be gone."""
+    async with world.slots:
+        refund = await world.store.refund(work.merchant, work.refund)
+        payment = await world.store.payment(work.merchant, work.payment)
+        if refund is not None and payment is not None and refund.state is State.READY:
+            await send_refund(world, refund, payment)
+
+
+async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tuple[float, Refund, Payment] | None:
+    """Fence, read, decide again, and commit the attempt. None: it is not to be sent now."""
+    merchant, terms = refund.merchant, world.terms
+    fenced = await world.store.submit(TakeFence(merchant=merchant, refund=refund.id, payment=payment.id, terms=terms))
+    if isinstance(fenced, Refusal):
+        return None
+    figures = Figures()
+    if rail.client.rung < 3 or rail.real:
+        try:
+            figures = await read_payment(world, rail, payment)
+        except (NotConnected, AnswerLost) as error:
+            world.log("pre_read_failed", refund=str(refund.id), error=repr(error))
+            return None
+    began = asyncio.get_running_loop().time()
+    shown: dict[str, Any] = {"left": figures.left, "refund_ids": figures.refund_ids}
+    assert isinstance(fenced, Moved)
+    armed = await world.store.submit(
+        Arm(
+            merchant=merchant,
+            refund=refund.id,
+            payment=payment.id,
+            version=fenced.refund.version,
+            terms=terms,
+            provider_left=figures.left,
+            pre_read=shown,
+        )
+    )
+    if not isinstance(armed, Moved) or armed.refund.state is not State.SENDING:
+        world.due.set()
+        return None
+    return began, armed.refund, armed.payment
+
+
+async def read_payment(world: World, rail: Rail, payment: Payment) -> Figures:
+    """The payment as its provider shows it; what it tells of the payment is recorded before anything else."""
+    deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
+    figures = await converse(rail.client.read(payment), rail, payment, deadline)
+    for sighting in figures.sightings:
+        await world.store.submit(
+            ObservePayment(
+                merchant=payment.merchant, payment=payment.id, evidence=world.new_id(), sighting=sighting, source="read"
+            )
+        )
+    return figures
+
+
+async def _call(world: World, rail: Rail, refund: Refund, payment: Payment, began: float, key: Keyed | None) -> None:
+    """The one call of an armed attempt. Whatever comes of it is an observation; silence is one too."""
+    terms = world.terms(payment)
+    deadline = began + terms.send_deadline.total_seconds()
+    try:
+        seen = await converse(rail.client.send(sending(refund, payment)), rail, payment, deadline)
+    except NotConnected as error:
+        seen = (Observation(event=Event.SEND_FAILED, message=str(error)),)
+    except AnswerLost as error:
+        seen = (Observation(event=Event.LOST, message=str(error)),)
+    moved = await record(world, refund, payment, seen, source="answer", key=key)
+    if moved is not None and (moved.refund.state in ENDED or moved.refund.state is State.READY):
+        world.due.set()  # the fence is free: somebody may be waiting behind it
+
+
+async def record(
+    world: World,
+    refund: Refund,
+    payment: Payment,
+    seen: tuple[Observation, ...],
+    *,
+    source: str,
+    looked: bool = False,
+    key: Keyed | None = None,
+) -> Moved | None:
+    """Commit what was seen of a refund. A database that is away is waited for: what was seen must not be lost."""
+    observations = tuple(
+        replace(
+            each,
+            id=world.new_id(),
+            source=source,
+            generation=refund.generation if each.generation is None else each.generation,
+            digest=each.digest or f"{source}:{refund.generation}:{each.event.value}:{each.code or ''}",
+        )
+        for each in seen
+    )
+    result = await world.store.submit(
+        Observe(
+            merchant=refund.merchant,
+            refund=refund.id,
+            payment=payment.id,
+            terms=world.terms,
+            observations=observations,
+            looked=looked,
+            key=key,
+        )
+    )
+    return result if isinstance(result, Moved) else None
+
+
+def sending(refund: Refund, payment: Payment) -> Sending:
+    """What a connector is told of an armed refund: the amount always, the mark of this attempt, the refund's key."""
+    return Sending(
+        payment=payment,
+        refund=refund,
+        mark=refund.mark or mark_of(refund, refund.generation),
+        key=f"mb_{refund.id.hex}",
+    )
+
+
+async def converse(story: Generator[Call, Reply, T], rail: Rail, payment: Payment, deadline: float) -> T:
+    """Drive a connector's conversation. What it does not catch of a failed exchange is raised here."""
+    exchange = rail.exchange(payment)
+    try:
+        call = next(story)
+        while True:
+            try:
+                reply = await exchange(call, deadline=deadline)
+            except (NotConnected, AnswerLost) as error:
+                call = story.throw(error)
+            else:
+                call = story.send(reply)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result

@@ -1,0 +1,345 @@
+"""Serving a dialect: a handler's asks are answered one by one, until it has said what the client is told.
+
+Once a refund is admitted the client must not hear that something went wrong: it would ask again. From then on a
+database that is away is answered for from what this conversation has seen, and the handler says "not ended yet".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from traceback import walk_tb
+from typing import Any, Final, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from moneyback.core.commands import (
+    Admitted,
+    Grouped,
+    Joined,
+    ObservePayment,
+    RequestOrderRefund,
+    RequestRefund,
+    Result,
+    SaveAnswer,
+    Standing,
+    TermsOf,
+)
+from moneyback.core.payment import Payment
+from moneyback.core.refund import Refund
+from moneyback.dialect import (
+    AddPayment,
+    Ask,
+    AskOrderRefund,
+    AskRefund,
+    Await,
+    Caller,
+    Dialect,
+    Fault,
+    FindPayment,
+    FindRefund,
+    Incoming,
+    Instant,
+    IssueToken,
+    KeepAnswer,
+    KeyedAnswer,
+    ListDocuments,
+    ListPayments,
+    ListRefunds,
+    LoadDocument,
+    NewId,
+    NextNumber,
+    Outgoing,
+    PaymentOf,
+    RefundsOf,
+    Route,
+    SaveDocument,
+    SeePayment,
+    TakeKey,
+)
+from moneyback.flows.add_payment import add_payment
+from moneyback.flows.await_answer import await_answer
+from moneyback.flows.request_refund import await_refund, request_order_refund, request_refund
+from moneyback.flows.world import World
+from moneyback.store.migrate import sequence_name
+from moneyback.store.port import StoreUnavailable
+from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
+
+DISTINCT: Final = "moneyback-distinct"
+"""The header whose value tells two equal requests apart where equal requests are one refund."""
+RAIL: Final = "sandbox"
+"""Where payments made through a dialect's own calls are refunded, unless the credential's profile names a `rail`."""
+RETRY_AFTER_S: Final = 1
+TRIES: Final = 3
+"""How often something is asked of a database that is away, once a refund is admitted."""
+PAUSE_S: Final = 0.2
+_NOTHING: Final = object()
+
+
+async def serve(
+    world: World, reads: Reads, dialect: Dialect, route: Route, incoming: Incoming, caller: Caller
+) -> Outgoing:
+    """The answer to one request. Never raises: what goes wrong is said in the provider's words."""
+    exchange = _Exchange(world, reads, dialect, incoming, caller)
+    try:
+        return await exchange.run(route)
+    except StoreUnavailable as error:
+        world.log("dialect_unavailable", dialect=dialect.name, route=route.path, error=str(error))
+        return unavailable(dialect, incoming)
+    except Exception as error:
+        world.log("dialect_broke", dialect=dialect.name, route=route.path, error=where(error))
+        return dialect.fault(Fault.INTERNAL, incoming)
+
+
+def unavailable(dialect: Dialect, incoming: Incoming) -> Outgoing:
+    """Nothing was admitted; the same request may be sent again a little later."""
+    said = dialect.fault(Fault.UNAVAILABLE, incoming)
+    if any(name.lower() == "retry-after" for name in said.headers):
+        return said
+    return replace(said, headers={**said.headers, "Retry-After": str(RETRY_AFTER_S)})
+
+
+def where(error: BaseException) -> str:
+    """An error's kind and place for the log, without its text: that may quote what a client sent."""
+    frames = [f"{frame.f_code.co_name}:{line}" for frame, line in walk_tb(error.__traceback__)]
+    return f"{type(error).__name__} in {' > '.join(frames[-4:])}"
+
+
+class _Exchange:
+    """One request on its way: who asks, and what has been seen of refunds and payments so far."""
+
+    def __init__(self, world: World, reads: Reads, dialect: Dialect, incoming: Incoming, caller: Caller) -> None:
+        self._world = world
+        self._reads = reads
+        self._dialect = dialect
+        self._incoming = incoming
+        self._caller = caller
+        self._admitted = False
+        self._refunds: dict[UUID, Refund] = {}
+        self._payments: dict[UUID, Payment] = {}
+
+    async def run(self, route: Route) -> Outgoing:
+        """Drive the handler to its answer."""
+        conversation = route.handle(self._incoming, self._caller)
+        answer: Any = None
+        try:
+            while True:
+                try:
+                    ask = conversation.send(answer)
+                except StopIteration as ended:
+                    said: Outgoing = ended.value
+                    return said
+                answer = self._see(await self._answer(ask))
+        finally:
+            conversation.close()
+
+    # --- answering, whatever becomes of the database -----------------------------------------------------------------
+
+    async def _answer(self, ask: Ask) -> Any:
+        tries = 1
+        while True:
+            try:
+                return await self._ask(ask)
+            except StoreUnavailable:
+                if not self._admitted:
+                    raise
+                if isinstance(ask, Await) or tries == TRIES:
+                    return self._recall(ask)
+            tries += 1
+            await self._world.sleep(PAUSE_S)
+
+    def _recall(self, ask: Ask) -> Any:
+        """What can be said from this conversation alone. Raises the StoreUnavailable at hand where nothing can."""
+        self._world.log("dialect_recalls", dialect=self._dialect.name, ask=type(ask).__name__)
+        match ask:
+            case Await(refund) if refund.payment in self._payments:
+                return self._refunds.get(refund.id, refund), self._payments[refund.payment]
+            case PaymentOf(payment) if payment in self._payments:
+                return self._payments[payment]
+            case RefundsOf(payment):
+                return tuple(each for each in self._refunds.values() if each.payment == payment)
+            case FindPayment(dialect_id):
+                return next((each for each in self._payments.values() if each.dialect_id == dialect_id), None)
+            case FindRefund(dialect_id):
+                return next((each for each in self._refunds.values() if each.dialect_id == dialect_id), None)
+            case Instant():
+                return max(each.updated_at for each in self._refunds.values())
+            case LoadDocument() | SaveDocument() | KeepAnswer():
+                return None
+            case ListDocuments() | ListPayments() | ListRefunds():
+                return ()
+            case _:
+                raise
+
+    def _see(self, answer: Any) -> Any:
+        """Remember every refund and payment that goes by."""
+        match answer:
+            case Admitted(refund, payment) | Joined(refund, payment):
+                self._admitted = True
+                self._see(refund)
+                self._see(payment)
+            case Grouped(legs=legs):
+                for leg in legs:
+                    self._see(leg)
+            case Refund():
+                self._refunds[answer.id] = answer
+            case Payment():
+                self._payments[answer.id] = answer
+            case tuple():
+                for each in answer:
+                    self._see(each)
+        return answer
+
+    # --- the asks ----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, ask: Ask) -> Any:
+        world, reads, merchant, dialect = self._world, self._reads, self._caller.merchant, self._dialect.name
+        match ask:
+            case FindPayment(dialect_id):
+                return await reads.find_payment(merchant, dialect, dialect_id)
+            case FindRefund(dialect_id):
+                return await reads.find_refund(merchant, dialect, dialect_id)
+            case PaymentOf(payment):
+                return await reads.payment_of(merchant, payment)
+            case RefundsOf(payment):
+                return await reads.refunds_of(merchant, payment)
+            case ListPayments():
+                return (await reads.list_payments(merchant, _asked(PaymentsAsked, ask, dialect))).rows
+            case ListRefunds():
+                return (await reads.list_refunds(merchant, _asked(RefundsAsked, ask, dialect))).rows
+            case AskRefund():
+                return await request_refund(world, self._request(ask))
+            case AskOrderRefund():
+                return await self._ask_order(ask)
+            case Await(refund, seconds):
+                return await await_refund(world, refund, seconds)
+            case Instant():
+                return (await world.store.now()).business
+            case NextNumber():
+                return await reads.next_number(dialect)
+            case NewId():
+                return world.new_id()
+            case LoadDocument(kind, name):
+                return await reads.documents.load(merchant, dialect, kind, name)
+            case SaveDocument(kind, name, data):
+                return await reads.documents.save(merchant, dialect, kind, name, data)
+            case ListDocuments():
+                members = {name: getattr(ask, name) for name in ("match", "ascending", "offset", "limit")}
+                return await reads.documents.list(merchant, dialect, ask.kind, **members)
+            case AddPayment():
+                return await self._add_payment(ask)
+            case SeePayment():
+                return await self._see_payment(ask)
+            case IssueToken(seconds):
+                return await self._issue_token(seconds)
+            case KeyedAnswer(key, seconds, render):
+                return await await_answer(world, merchant, dialect, key, seconds, render)
+            case TakeKey(key, status, answer):
+                return await reads.take_key(merchant, dialect, key, status, answer)
+            case KeepAnswer(key, status, answer):
+                await world.store.submit(
+                    SaveAnswer(merchant=merchant, dialect=dialect, idempotency_key=key, status=status, answer=answer)
+                )
+                return None
+            case _:
+                assert_never(ask)
+
+    def _request(self, ask: AskRefund, group: UUID | None = None) -> RequestRefund:
+        dialect_id, sequence = ask.dialect_id, None
+        if dialect_id is None and self._dialect.numbered:
+            sequence = sequence_name(self._dialect.name)
+        elif dialect_id is None:
+            dialect_id = str(self._world.new_id())
+        return RequestRefund(
+            merchant=self._caller.merchant,
+            id=self._world.new_id(),
+            payment=ask.payment.id,
+            dialect=self._dialect.name,
+            terms=self._terms(ask),
+            asked=ask.asked,
+            dialect_id=dialect_id,
+            sequence=sequence,
+            currency=ask.currency,
+            reason=ask.reason,
+            reference=ask.reference,
+            requested_by=self._caller.name or None,
+            parts=ask.parts,
+            destination=ask.destination,
+            scenario=ask.payment.scenario,
+            equality=self._equality(ask),
+            group=group,
+            metadata=ask.metadata,
+            request=ask.request,
+            key=ask.key,
+        )
+
+    def _terms(self, ask: AskRefund) -> TermsOf:
+        own = ask.capabilities
+        if own is None:
+            return self._world.terms
+        return lambda payment: replace(self._world.terms(payment), dialect=own)
+
+    def _equality(self, ask: AskRefund) -> bytes | None:
+        """What makes another request without a key the same one; None where two requests are always two refunds."""
+        if ask.key is not None or not self._world.rails[ask.payment.rail].joins:
+            return None
+        said = (
+            self._dialect.name,
+            ask.asked,
+            ask.currency,
+            ask.reason,
+            ask.reference,
+            ask.destination,
+            ask.parts,
+            ask.metadata,
+            ask.request,
+            ask.distinct,
+            self._incoming.headers.get(DISTINCT),
+        )
+        return sha256(msgspec.json.encode(said, order="deterministic")).digest()
+
+    async def _ask_order(self, ask: AskOrderRefund) -> Result:
+        group = self._world.new_id()
+        legs = tuple(self._request(leg, group) for leg in ask.legs)
+        command = RequestOrderRefund(
+            merchant=self._caller.merchant, id=group, dialect=self._dialect.name, reference=ask.order, legs=legs
+        )
+        return await request_order_refund(self._world, command)
+
+    async def _add_payment(self, ask: AddPayment) -> Payment:
+        rail = str(self._caller.profile.get("rail", RAIL))
+        # Unique in the account whatever other dialects number theirs, and the same when a client's own id comes again.
+        reference = f"{self._dialect.name}.{ask.dialect_id or self._world.new_id()}"
+        added = await add_payment(
+            self._world, self._caller.merchant, self._dialect.name, rail, ask, reference=reference
+        )
+        assert isinstance(added, Standing), f"a new payment was refused: {added.first.reason.value}"
+        return added.payment
+
+    async def _see_payment(self, ask: SeePayment) -> Payment:
+        seen = await self._world.store.submit(
+            ObservePayment(
+                merchant=self._caller.merchant,
+                payment=ask.payment.id,
+                evidence=self._world.new_id(),
+                sighting=ask.sighting,
+                source="dialect",
+            )
+        )
+        assert isinstance(seen, Standing), "a payment that was found is not lost again"
+        return seen.payment
+
+    async def _issue_token(self, seconds: int) -> str:
+        assert self._caller.credential is not None, "a public route issues no tokens"
+        token = await self._reads.callers.issue_token(self._caller.merchant, self._caller.credential, seconds)
+        if token is None:
+            raise StoreUnavailable("the credential was revoked while it was used")
+        return token
+
+
+def _asked(kind: type[Any], ask: ListPayments | ListRefunds, dialect: str) -> Any:
+    """A handler's list as a read: the members have the same names."""
+    members: Mapping[str, Any] = {name: getattr(ask, name) for name in ask.__struct_fields__}
+    return kind(dialect=dialect, **members)

@@ -1,0 +1,100 @@
+"""The world a flow acts in: store, rails, dialects, ids, time. Built once in `wiring.py`; a test builds another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from moneyback.core.commands import Terms
+from moneyback.core.payment import ANYTHING, Payment
+from moneyback.dialect import Call, Client, Dialect, Reply
+from moneyback.store.port import Store
+
+JOIN_WITHIN = timedelta(seconds=120)
+SENDS_MAX = 256
+
+
+class Exchange(Protocol):
+    """One request to a provider and its answer. Nothing is written after `deadline` (loop time).
+
+    Raises NotConnected when no byte left, AnswerLost when bytes may have and no readable answer came.
+    """
+
+    async def __call__(self, call: Call, *, deadline: float) -> Reply: ...
+
+
+class Rail(msgspec.Struct, frozen=True, kw_only=True):
+    """Where refunds are executed: one configured connector account, or the sandbox bank."""
+
+    name: str
+    account: str
+    client: Client
+    exchange: Callable[[Payment], Exchange]
+    opened: Callable[[Payment], Awaitable[None]] | None = None  # told of a payment before its first refund
+    real: bool = False  # another company's money; the sandbox bank is not
+    joins: bool = False  # equal keyless requests are one refund
+    wallets_limited: bool = False
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a flow may touch."""
+
+    store: Store
+    rails: Mapping[str, Rail]
+    dialects: Mapping[str, Dialect]
+    new_id: Callable[[], UUID]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    flights: dict[UUID, asyncio.Task[Any]] = msgspec.field(default_factory=dict)
+    """Refunds this process is sending now, so that a request waits for its own without polling."""
+    slots: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(SENDS_MAX))
+    """Sends in flight at once: nothing is armed without one in hand."""
+    known_terms: dict[tuple[str, str], Terms] = msgspec.field(default_factory=dict)
+    due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when there may be work before the worker's next round."""
+    log: Callable[..., None] = lambda *_words, **_figures: None
+
+    def terms(self, payment: Payment) -> Terms:
+        """What a payment's dialect and rail together allow; each pair is worked out once."""
+        pair = (payment.dialect, payment.rail)
+        known = self.known_terms.get(pair)
+        if known is None:
+            known = self.known_terms[pair] = self._terms(*pair)
+        return known
+
+    def launch(self, refund: UUID, story: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a refund's sending beside the request that asked for it; a caller who leaves does not stop it."""
+        task = asyncio.get_running_loop().create_task(story)
+        self.flights[refund] = task
+
+        def landed(done: asyncio.Task[Any]) -> None:
+            if self.flights.get(refund) is done:
+                del self.flights[refund]
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self.log("send_broke_off", refund=str(refund), error=repr(error))
+
+        task.add_done_callback(landed)
+        return task
+
+    def _terms(self, dialect_name: str, rail_name: str) -> Terms:
+        dialect, rail = self.dialects.get(dialect_name), self.rails[rail_name]
+        keyed = rail.client.rung >= 3
+        deadline = timedelta(seconds=30)
+        return Terms(
+            dialect=dialect.capabilities if dialect else lambda _payment: ANYTHING,
+            rail=rail.client.capabilities,
+            check=dialect.check if dialect else None,
+            precedence=dialect.precedence if dialect else Terms().precedence,
+            kept=dialect.kept if dialect else frozenset(),
+            intervals=dialect.intervals if dialect else False,
+            fenced=not keyed,
+            merged=keyed,
+            join_within=JOIN_WITHIN if rail.joins else None,
+            wallets_limited=rail.wallets_limited,
+            horizon=deadline + rail.client.processing + rail.client.list_lag,
+            send_deadline=deadline,
+        )

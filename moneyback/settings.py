@@ -1,0 +1,43 @@
+"""Configuration, read once: the environment is checked, frozen and handed over. Nothing else looks at it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from moneyback.store.embedded import default_data_dir
+
+HANDED_DOWN = "MONEYBACK_WORKER"
+"""The variable in which a supervisor hands its settings to the workers it starts."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process needs to know before it starts. `dsn` None: the embedded PostgreSQL of `data_dir`."""
+
+    data_dir: str
+    dsn: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8900
+    workers: int = 1
+    with_worker: bool = True
+    sandbox: bool = False
+    twin: str | None = None  # that dialect alone, at the root of the port
+    parent: int | None = None  # the supervisor: a worker whose parent is gone exits
+
+
+def settings_from_environment(data_dir: Path | None = None) -> Settings:
+    """The settings of this process; an explicit `data_dir` counts more than the environment."""
+    chosen = data_dir or os.environ.get("MONEYBACK_DATA") or default_data_dir()
+    return Settings(data_dir=str(Path(chosen).absolute()), dsn=os.environ.get("MONEYBACK_DATABASE_URL") or None)
+
+
+def hand_down(settings: Settings) -> None:
+    """Leave the settings where the workers this process starts will find them."""
+    os.environ[HANDED_DOWN] = msgspec.json.encode(settings).decode()
+
+
+def handed_down() -> Settings:
+    """The settings a supervisor left for this worker."""
+    return msgspec.json.decode(os.environ[HANDED_DOWN], type=Settings)

@@ -1,0 +1,1 @@
+"""Where refunds are kept: PostgreSQL, the embedded server, and the small in-memory twin of the engine's port."""

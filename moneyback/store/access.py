@@ -1,0 +1,106 @@
+"""Merchants and their credentials. What comes in as a secret is kept as a hash and never shown again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from moneyback.store import rows
+from moneyback.store.postgres import PostgresStore
+
+NATIVE = "native"
+SCOPES = (
+    *(
+        f"{area}:{way}"
+        for area in ("payments", "refunds", "events", "ledger", "keys", "control")
+        for way in ("read", "write")
+    ),
+    "refunds:resolve",
+)
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """A credential without its secret."""
+
+    id: UUID
+    dialect: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class Access:
+    """Adds, lists and revokes credentials."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+
+    async def add_merchant(self, merchant: UUID, name: str) -> None:
+        """A new tenant."""
+        async with self._store.reading() as connection:
+            await connection.execute(self._store.sql["add_merchant"], merchant, name)
+
+    async def has_merchant(self, merchant: UUID) -> bool:
+        """Whether there is a tenant of that id."""
+        async with self._store.reading() as connection:
+            return await connection.fetchrow(self._store.sql["read_merchant"], merchant) is not None
+
+    async def add_credential(
+        self,
+        merchant: UUID,
+        id: UUID,
+        dialect: str,
+        *,
+        secret: str,
+        user: str | None = None,
+        name: str = "",
+        scopes: Iterable[str] = (),
+        profile: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a credential: found by its user where the scheme has one, else by the secret's hash."""
+        digest = secret_hash(secret)
+        lookup = user if user is not None else digest.hex()
+        values = (merchant, id, dialect, lookup, digest, name, list(scopes), rows.json_text(profile or {}))
+        async with self._store.reading() as connection:
+            await connection.execute(self._store.sql["add_credential"], *values)
+
+    async def credentials(self, merchant: UUID, dialect: str | None = None) -> tuple[Credential, ...]:
+        """A merchant's credentials, oldest first."""
+        async with self._store.reading() as connection:
+            found = await connection.fetch(self._store.sql["list_credentials"], merchant, dialect)
+        return tuple(
+            Credential(
+                row["id"], row["dialect"], row["name"], tuple(row["scopes"]), row["created_at"], row["revoked_at"]
+            )
+            for row in found
+        )
+
+    async def revoke(self, merchant: UUID, credential: UUID) -> bool:
+        """End a credential; False when there is none to end."""
+        async with self._store.reading() as connection:
+            return await connection.fetchval(self._store.sql["revoke_credential"], merchant, credential) is not None
+
+    async def allow_clock(self) -> None:
+        """Make business time movable: in a sandbox or twin only."""
+        async with self._store.reading() as connection:
+            await connection.execute(self._store.sql["allow_clock"])
+
+    async def advance_clock(self, by: timedelta) -> datetime:
+        """Move business time forward for every process; returns what time it is then.
+
+        Raises asyncpg.CheckViolationError where the clock is not movable.
+        """
+        async with self._store.reading() as connection:
+            moved: datetime = await connection.fetchval(self._store.sql["advance_clock"], by)
+        return moved
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is kept of a secret of ours: it is long and random, so a plain digest cannot be guessed back."""
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,497 @@
+"""The PostgreSQL store: one transaction a batch, locks in one order, a lost commit looked up before any answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from moneyback.clock import RunningClock
+from moneyback.core.commands import Command, Now, Observe, RegisterPayment, RequestRefund, Result, SaveAnswer, Saved
+from moneyback.core.ledger import Account, limited
+from moneyback.core.payment import Payment
+from moneyback.core.plan import Children, Facts
+from moneyback.core.records import KeyRow
+from moneyback.core.refund import Attempt, Refund
+from moneyback.core.refusals import Reason, refuse
+from moneyback.store import rows
+from moneyback.store.gather import PUT_OFF, Entry, Gatherer, Verdict, Writes, decide_batch, wanted_numbers
+from moneyback.store.port import Cursor, Logged, StoreUnavailable, Work
+from moneyback.store.queries import all_queries
+
+MAPPERS: Final = {
+    "payment": ("payments", rows.PAYMENT),
+    "refund": ("refunds", rows.REFUND),
+    "attempt": ("attempts", rows.ATTEMPT),
+    "movement": ("movements", rows.MOVEMENT),
+    "event": ("events", rows.EVENT),
+    "evidence": ("evidence", rows.EVIDENCE),
+    "external": ("externals", rows.EXTERNAL),
+    "dispute": ("disputes", rows.DISPUTE),
+    "case": ("cases", rows.CASE),
+}
+SESSION: Final = {
+    "lock_timeout": "2s",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
+    "application_name": "moneyback",
+    "jit": "off",
+    "timezone": "UTC",
+}
+COMMIT_PATIENCE_S: Final = 10.0
+"""How long a COMMIT may stay unanswered before it counts as in doubt."""
+_GONE: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
+_BUSY: Final = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.QueryCanceledError,
+    asyncpg.SerializationError,
+)
+
+
+class CommitInDoubt(Exception):
+    """The answer to COMMIT was lost. Never leaves this module: it is resolved before anything is retried."""
+
+    def __init__(self, xid: int, writes: Writes, verdicts: list[Verdict]) -> None:
+        super().__init__(f"the answer to COMMIT of transaction {xid} was lost")
+        self.xid = xid
+        self.writes = writes
+        self.verdicts = verdicts
+
+
+class PostgresStore:
+    """The engine's port on PostgreSQL. Build it with `open_store`."""
+
+    def __init__(self, dsn: str, pool: asyncpg.Pool, statements: dict[str, str]) -> None:
+        self.sql = statements
+        self._dsn = dsn
+        self._pool = pool
+        self._gatherer = Gatherer(self._commit)
+        self._committer: asyncpg.Connection | None = None
+        self._clock = RunningClock()
+
+    async def clock(self) -> Now:
+        """Both times, as the last batch was told them and carried on since: good for what is not a decision."""
+        return self._clock.now()
+
+    async def close(self) -> None:
+        """Commit what was submitted, then let the connections go."""
+        await self._gatherer.drain()
+        if self._committer is not None:
+            await self._committer.close()
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for plain reads and guarded single statements. Raises StoreUnavailable."""
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except _GONE as error:
+            raise StoreUnavailable(f"the database does not answer: {type(error).__name__}") from error
+
+    async def submit(self, command: Command) -> Result:
+        """Decide and commit one command, together with others."""
+        if isinstance(command, SaveAnswer):
+            return await self._save_answer(command)
+        return await self._gatherer.submit(command)
+
+    async def claim(self, limit: int, lease: timedelta) -> tuple[Work, ...]:
+        """Due work; what two processes must not do at once is claimed for `lease` of real time."""
+        found: list[Work] = []
+        async with self.reading() as connection:
+            found += [Work("expire", *row) for row in await connection.fetch(self.sql["claim_expired"], limit)]
+            found += [Work("send", *row) for row in await connection.fetch(self.sql["claim_ready"], limit, lease)]
+            found += [Work("look", *row) for row in await connection.fetch(self.sql["claim_looks"], limit, lease)]
+            found += [Work("due", *row) for row in await connection.fetch(self.sql["claim_scheduled"], limit)]
+        return tuple(found)
+
+    async def payment(self, merchant: UUID, payment: UUID) -> Payment | None:
+        """One payment as it stands."""
+        found: Payment | None = await self._one("read_payment", rows.PAYMENT, merchant, payment)
+        return found
+
+    async def refund(self, merchant: UUID, refund: UUID) -> Refund | None:
+        """One refund as it stands."""
+        found: Refund | None = await self._one("read_refund", rows.REFUND, merchant, refund)
+        return found
+
+    async def children(self, merchant: UUID, payment: UUID) -> Children:
+        """All that hangs on a payment."""
+        async with self.reading() as connection, connection.transaction():
+            found = await self._read_children(connection, [(merchant, payment)])
+        return found[payment]
+
+    async def attempt(self, merchant: UUID, refund: UUID, generation: int) -> Attempt | None:
+        """One attempt, with what was read before it was armed."""
+        found: Attempt | None = await self._one("read_attempt", rows.ATTEMPT, merchant, refund, generation)
+        return found
+
+    async def key(self, merchant: UUID, dialect: str, key: str) -> KeyRow | None:
+        """One idempotency row."""
+        found: KeyRow | None = await self._one("read_key", rows.KEY, merchant, dialect, key)
+        return found
+
+    async def events(self, merchant: UUID, after: Cursor, limit: int) -> tuple[Logged, ...]:
+        """The merchant's events after a cursor, in the order that agrees with each object's own."""
+        async with self.reading() as connection:
+            found = await connection.fetch(self.sql["read_events"], merchant, str(after.xid), after.id, limit)
+        return tuple(Logged(rows.EVENT.value(row), Cursor(row["xid"], row["id"], after.epoch)) for row in found)
+
+    async def now(self) -> Now:
+        """Both times."""
+        async with self.reading() as connection:
+            row = await connection.fetchrow(self.sql["read_now"])
+        return self._heard(row)
+
+    def _heard(self, row: Any) -> Now:
+        now = Now(business=row["business"], real=row["real"])
+        self._clock.hear(now)
+        return now
+
+    async def _one(self, name: str, mapper: rows.Mapper, *key: object) -> Any:
+        async with self.reading() as connection:
+            row = await connection.fetchrow(self.sql[name], *key)
+        return None if row is None else mapper.value(row)
+
+    async def _save_answer(self, command: SaveAnswer) -> Result:
+        async with self.reading() as connection:
+            row = await connection.fetchrow(
+                self.sql["save_answer"],
+                command.merchant,
+                command.dialect,
+                command.idempotency_key,
+                command.status,
+                command.answer,
+            )
+        return refuse(Reason.BAD_REQUEST, key=command.idempotency_key) if row is None else Saved(*row)
+
+    # --- the commit path ---------------------------------------------------------------------------------------------
+
+    async def _commit(self, batch: list[Entry], alone: bool) -> list[Verdict]:
+        """One batch, whatever it takes: a lost commit is looked up, a poisoned batch is split."""
+        try:
+            return await self._transaction(batch, alone)
+        except CommitInDoubt as doubt:
+            return await self._resolve(doubt, batch)
+        except _BUSY as error:
+            return self._busy(batch, alone, error)
+        except _GONE as error:
+            self._drop_committer()
+            unavailable = StoreUnavailable(f"the database does not answer: {type(error).__name__}")
+            return [unavailable] * len(batch)
+        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+            return await self._split(batch, alone, error)
+
+    def _busy(self, batch: list[Entry], alone: bool, error: Exception) -> list[Verdict]:
+        if alone:
+            return [StoreUnavailable(f"the rows are busy: {type(error).__name__}")] * len(batch)
+        return [PUT_OFF] * len(batch)
+
+    async def _split(self, batch: list[Entry], alone: bool, error: Exception) -> list[Verdict]:
+        """Nobody poisons a batch: halves are tried alone, until the one that cannot be written has its own error."""
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return await self._commit(batch[:half], alone) + await self._commit(batch[half:], alone)
+        if isinstance(error, asyncpg.UniqueViolationError) and not alone:
+            return [PUT_OFF]  # another process wrote the same thing first: the next decision sees it
+        return [error]
+
+    async def _resolve(self, doubt: CommitInDoubt, batch: list[Entry]) -> list[Verdict]:
+        """Ask a new connection what became of the transaction. Nobody is answered before that is known."""
+        while True:
+            try:
+                committed = await self._committed(doubt)
+            except _GONE:
+                self._drop_committer()
+                await asyncio.sleep(_RECONNECT_S)
+                continue
+            if committed is None:
+                await asyncio.sleep(_RECONNECT_S)
+                continue
+            return doubt.verdicts if committed else await self._commit(batch, False)
+
+    async def _committed(self, doubt: CommitInDoubt) -> bool | None:
+        """Whether the transaction's own rows are there; None while it still runs.
+
+        The rows decide, not the transaction's number: after a failover a number may have been given out twice.
+        """
+        connection = await self._connect()
+        if await connection.fetchval(self.sql["transaction_status"], str(doubt.xid)) == "in progress":
+            return None
+        if doubt.writes.events:
+            event = doubt.writes.events[0]
+            place = (event.merchant, event.object, event.sequence, str(doubt.xid))
+            return await connection.fetchval(self.sql["written_by"], *place) is not None
+        return False  # nothing but keys and answers: deciding again finds them
+
+    async def _connect(self) -> asyncpg.Connection:
+        if self._committer is None or self._committer.is_closed():
+            self._committer = await connect(self._dsn)
+        return self._committer
+
+    def _drop_committer(self) -> None:
+        if self._committer is not None:
+            self._committer.terminate()
+            self._committer = None
+
+    async def _transaction(self, batch: list[Entry], alone: bool) -> list[Verdict]:
+        connection = await self._connect()
+        await connection.execute("begin")
+        try:
+            xid, verdicts, writes = await self._decided(connection, batch, alone)
+        except BaseException:
+            await self._roll_back(connection)
+            raise
+        try:
+            await asyncio.wait_for(connection.execute("commit"), COMMIT_PATIENCE_S)
+        except _GONE as error:
+            self._drop_committer()
+            raise CommitInDoubt(xid, writes, verdicts) from error
+        return verdicts
+
+    async def _roll_back(self, connection: asyncpg.Connection) -> None:
+        try:
+            await connection.execute("rollback")
+        except (*_GONE, asyncpg.PostgresError):
+            self._drop_committer()
+
+    async def _decided(
+        self, connection: asyncpg.Connection, batch: list[Entry], alone: bool
+    ) -> tuple[int, list[Verdict], Writes]:
+        """Lock, read, decide and write; everything of the batch but its commit."""
+        row = await connection.fetchrow(self.sql["begin_batch"])
+        xid, now = row["xid"], self._heard(row)
+        facts = Facts()
+        fresh = await self._claim_keys(connection, batch, facts, now)
+        await self._lock_orders(connection, batch, facts)
+        held = await self._lock_payments(connection, batch, facts, xid, alone)
+        ready = [entry for entry in batch if held.isdisjoint(entry.footprint.payments)]
+        await self._read_rest(connection, ready, facts)
+        balances = dict(facts.accounts)
+        numbers = {
+            sequence: deque(row["number"] for row in await connection.fetch(self.sql["draw_numbers"], sequence, count))
+            for sequence, count in wanted_numbers(ready).items()
+        }
+        decided, writes = decide_batch(ready, facts, now, numbers)
+        await self._give_back_keys(connection, fresh, writes)
+        await self._write(connection, writes, fresh)
+        await self._write_accounts(connection, facts, balances)
+        by_entry = dict(zip(map(id, ready), decided, strict=True))
+        return xid, [by_entry.get(id(entry), PUT_OFF) for entry in batch], writes
+
+    async def _claim_keys(
+        self, connection: asyncpg.Connection, batch: list[Entry], facts: Facts, now: Now
+    ) -> dict[tuple[UUID, str, str], KeyRow]:
+        """Insert the batch's new keys; those that were there before become facts."""
+        asked: dict[tuple[UUID, str, str], KeyRow] = {}
+        for entry in batch:
+            row = new_key_row(entry.command, now)
+            if row is not None:
+                asked.setdefault((row.merchant, row.dialect, row.key), row)
+        if not asked:
+            return {}
+        inserted = await connection.fetch(self.sql["insert_keys"], *rows.KEY.arrays(asked.values()))
+        fresh = {tuple(row): asked[tuple(row)] for row in inserted}
+        if missing := [place for place in asked if place not in fresh]:
+            for row in await connection.fetch(self.sql["read_keys"], *zip(*missing, strict=True)):
+                known: KeyRow = rows.KEY.value(row)
+                facts.keys[(known.merchant, known.dialect, known.key)] = known
+        return fresh
+
+    async def _give_back_keys(
+        self, connection: asyncpg.Connection, fresh: dict[tuple[UUID, str, str], KeyRow], writes: Writes
+    ) -> None:
+        decided = {(row.merchant, row.dialect, row.key) for row in writes.answers}
+        if unused := [place for place in fresh if place not in decided]:
+            await connection.execute(self.sql["delete_keys"], *zip(*unused, strict=True))
+
+    async def _lock_orders(self, connection: asyncpg.Connection, batch: list[Entry], facts: Facts) -> None:
+        places = {(entry.command.merchant, *order) for entry in batch for order in entry.footprint.orders}
+        if places:
+            for row in await connection.fetch(self.sql["lock_orders"], *zip(*sorted(places), strict=True)):
+                order = rows.ORDER.value(row)
+                facts.orders[(order.merchant, order.dialect, order.reference)] = order
+
+    async def _lock_payments(
+        self, connection: asyncpg.Connection, batch: list[Entry], facts: Facts, xid: int, alone: bool
+    ) -> set[UUID]:
+        """Lock the batch's payments. Returns those that somebody else holds, or wrote in a later transaction."""
+        places = {(entry.command.merchant, payment) for entry in batch for payment in entry.footprint.payments}
+        if not places:
+            return set()
+        arrays = list(zip(*places, strict=True))
+        late: set[UUID] = set()
+        for row in await connection.fetch(self.sql["wait_payments" if alone else "lock_payments"], *arrays):
+            payment: Payment = rows.PAYMENT.value(row)
+            if row["xid"] > xid:
+                # Its last event is after ours in the log's order; ours must not seem older than it is.
+                late.add(payment.id)
+            else:
+                facts.payments[payment.id] = payment
+        if missing := [place for place in places if place[1] not in facts.payments and place[1] not in late]:
+            existing = await connection.fetch(self.sql["existing_payments"], *zip(*missing, strict=True))
+            late |= {row["id"] for row in existing}
+        return late
+
+    async def _read_rest(self, connection: asyncpg.Connection, ready: list[Entry], facts: Facts) -> None:
+        """Refunds, what hangs on payments, equal requests, references, limited accounts: in lock order."""
+        wide = {place for entry in ready if entry.footprint.children for place in _owned(entry, "payments")}
+        if wide:
+            facts.children = await self._read_children(connection, sorted(wide))
+            for children in facts.children.values():
+                facts.refunds |= children.refunds
+        if refunds := sorted({place for entry in ready for place in _owned(entry, "refunds")}):
+            for row in await connection.fetch(self.sql["lock_refunds"], *zip(*refunds, strict=True)):
+                refund: Refund = rows.REFUND.value(row)
+                facts.refunds[refund.id] = refund
+        if equal := {(e.command.merchant, *pair) for e in ready for pair in e.footprint.equalities}:
+            for row in await connection.fetch(self.sql["equal_refunds"], *zip(*equal, strict=True)):
+                refund = rows.REFUND.value(row)
+                facts.equals[(refund.payment, refund.equality or b"")] = refund
+        if references := {(e.command.merchant, *pair) for e in ready for pair in e.footprint.references}:
+            for row in await connection.fetch(self.sql["payments_by_reference"], *zip(*references, strict=True)):
+                payment: Payment = rows.PAYMENT.value(row)
+                facts.references[(payment.merchant, payment.account, payment.reference)] = payment
+        if accounts := sorted(_accounts(ready, facts)):
+            facts.accounts = {place: Account(*place, 0) for place in accounts}
+            for row in await connection.fetch(self.sql["lock_accounts"], *zip(*accounts, strict=True)):
+                facts.accounts[(row["merchant_id"], row["name"], row["currency"])] = rows.ACCOUNT.value(row)
+
+    async def _read_children(
+        self, connection: asyncpg.Connection, places: Sequence[tuple[UUID, UUID]]
+    ) -> dict[UUID, Children]:
+        arrays = list(zip(*places, strict=True))
+        found = {payment: Children({}, {}, {}, {}) for _, payment in places}
+        for row in await connection.fetch(self.sql["child_refunds"], *arrays):
+            refund: Refund = rows.REFUND.value(row)
+            found[refund.payment].refunds[refund.id] = refund
+        for row in await connection.fetch(self.sql["child_disputes"], *arrays):
+            dispute = rows.DISPUTE.value(row)
+            found[dispute.payment].disputes[dispute.reference] = dispute
+        for row in await connection.fetch(self.sql["child_externals"], *arrays):
+            external = rows.EXTERNAL.value(row)
+            found[external.payment].externals[external.provider_id] = external
+        for row in await connection.fetch(self.sql["child_cases"], *arrays):
+            case = rows.CASE.value(row)
+            found[case.payment].cases[case.number] = case
+        return found
+
+    async def _write(
+        self, connection: asyncpg.Connection, writes: Writes, fresh: dict[tuple[UUID, str, str], KeyRow]
+    ) -> None:
+        """Every row of the batch, one statement a table."""
+        new = writes.new
+        if writes.orders:
+            columns = rows.ORDER.arrays(writes.orders.values())
+            columns[5] = [rows.json_text([str(each) for each in payments]) for payments in columns[5]]
+            await connection.execute(self.sql["insert_orders"], *columns)
+        for name, mapper, values in (
+            ("insert_payments", rows.PAYMENT, [row for row in writes.payments.values() if row.id in new]),
+            ("update_payments", rows.PAYMENT, [row for row in writes.payments.values() if row.id not in new]),
+            ("insert_refunds", rows.REFUND, [row for row in writes.refunds.values() if row.id in new]),
+            ("update_refunds", rows.REFUND, [row for row in writes.refunds.values() if row.id not in new]),
+            ("write_attempts", rows.ATTEMPT, writes.attempts.values()),
+            ("insert_movements", rows.MOVEMENT, writes.movements),
+            ("insert_events", rows.EVENT, writes.events),
+            ("insert_evidence", rows.EVIDENCE, writes.evidence),
+            ("write_externals", rows.EXTERNAL, writes.externals.values()),
+            ("write_disputes", rows.DISPUTE, writes.disputes.values()),
+            ("write_cases", rows.CASE, writes.cases.values()),
+        ):
+            if values:
+                await connection.execute(self.sql[name], *mapper.arrays(values))
+        answers = [row for row in writes.answers if not _as_inserted(row, fresh)]
+        if answers:
+            fields = ("merchant", "dialect", "key", "refund", "status", "answer", "answer_due")
+            columns = [[getattr(row, field) for row in answers] for field in fields]
+            await connection.execute(self.sql["write_answers"], *columns)
+
+    async def _write_accounts(self, connection: asyncpg.Connection, facts: Facts, before: dict[Any, Any]) -> None:
+        changed = [account for place, account in facts.accounts.items() if account is not before[place]]
+        if changed:
+            await connection.execute(self.sql["write_accounts"], *rows.ACCOUNT.arrays(changed))
+
+
+_RECONNECT_S: Final = 0.2
+
+
+def new_key_row(command: Command, now: Now) -> KeyRow | None:
+    """The idempotency row a command claims before it is decided. An Observe only ends what another began."""
+    key = command.key
+    if key is None or isinstance(command, Observe):
+        return None
+    return KeyRow(
+        merchant=command.merchant,
+        dialect=key.dialect,
+        key=key.key,
+        fingerprint=key.fingerprint,
+        refund=command.id if isinstance(command, RequestRefund) else None,
+        answer_due=now.real + key.wait,
+        created_at=now.business,
+    )
+
+
+def _as_inserted(row: KeyRow, fresh: dict[tuple[UUID, str, str], KeyRow]) -> bool:
+    """Whether the row says nothing beyond what was inserted when its key was claimed."""
+    inserted = fresh.get((row.merchant, row.dialect, row.key))
+    return row.answer is None and inserted is not None and inserted.refund == row.refund
+
+
+def _owned(entry: Entry, rows_of: str) -> list[tuple[UUID, UUID]]:
+    return [(entry.command.merchant, row) for row in getattr(entry.footprint, rows_of)]
+
+
+def _accounts(ready: list[Entry], facts: Facts) -> set[tuple[UUID, str, str]]:
+    payments = [*facts.payments.values()]
+    payments += [entry.command.payment for entry in ready if isinstance(entry.command, RegisterPayment)]
+    return {(payment.merchant, name, payment.currency) for payment in payments for name in limited(payment)}
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """One connection with the session's limits. Raises OSError or an asyncpg error when there is no database."""
+    return await asyncpg.connect(dsn, server_settings=dict(SESSION), max_cached_statement_lifetime=0, timeout=10)
+
+
+async def open_store(dsn: str, *, connections_max: int = 8) -> PostgresStore:
+    """A store on a migrated database."""
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=connections_max,
+        server_settings=dict(SESSION),
+        max_cached_statement_lifetime=0,
+        command_timeout=15,
+        timeout=10,
+    )
+    async with pool.acquire() as connection:
+        statements = await complete_statements(connection)
+    return PostgresStore(dsn, pool, statements)
+
+
+async def complete_statements(connection: asyncpg.Connection) -> dict[str, str]:
+    """Every named statement, with the column lists and array parameters of the tables filled in from the catalogue."""
+    filled: dict[str, str] = {}
+    for name, (table, mapper) in MAPPERS.items():
+        found = await connection.fetch(
+            "select attname, format_type(atttypid, atttypmod) as type from pg_attribute "
+            "where attrelid = $1::regclass and attnum > 0 and not attisdropped",
+            table,
+        )
+        types = {row["attname"]: row["type"] for row in found}
+        columns = mapper.all_columns
+        filled[f"{name}_columns"] = ", ".join(columns)
+        filled[f"{name}_arrays"] = ", ".join(f"${i}::{types[column]}[]" for i, column in enumerate(columns, 1))
+    return {name: _fill(text, filled) for name, text in all_queries().items()}
+
+
+def _fill(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text

@@ -1,0 +1,34 @@
+"""SQL by name. Each `.sql` file holds one subject; each statement has a name line and one sentence of purpose."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def query(name: str) -> str:
+    """The statement of that name. Raises KeyError for a name no file has."""
+    return all_queries()[name]
+
+
+@cache
+def all_queries() -> dict[str, str]:
+    """Every named statement. Raises ValueError when two share a name."""
+    found: dict[str, str] = {}
+    for file in sorted(files("moneyback.store").joinpath("sql").iterdir(), key=lambda each: each.name):
+        if not file.name.endswith(".sql"):
+            continue
+        for name, text in _statements(file.read_text("utf-8")):
+            if name in found:
+                raise ValueError(f"two statements are called {name}")
+            found[name] = text
+    return found
+
+
+def _statements(text: str) -> list[tuple[str, str]]:
+    parts = _NAME.split(text)
+    return [(parts[i], parts[i + 1].strip().rstrip(";")) for i in range(1, len(parts), 2)]

@@ -1,0 +1,32 @@
+-- Who may come in: merchants and their credentials. Secrets are kept as hashes only.
+
+-- name: add_merchant
+-- A new tenant.
+insert into merchants (merchant_id, name, created_at) values ($1, $2, business_now());
+
+-- name: read_merchant
+-- A tenant, if there is one of that id.
+select merchant_id, name from merchants where merchant_id = $1;
+
+-- name: add_credential
+-- A native key or a dialect's credential; its look-up is unique per dialect.
+insert into credentials (merchant_id, id, dialect, lookup, secret_hash, name, scopes, profile, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, business_now());
+
+-- name: list_credentials
+-- A merchant's credentials without anything secret, oldest first.
+select id, dialect, name, scopes, created_at, revoked_at from credentials
+where merchant_id = $1 and ($2::text is null or dialect = $2) order by created_at, id;
+
+-- name: revoke_credential
+-- Ends a credential for good.
+update credentials set revoked_at = business_now()
+where merchant_id = $1 and id = $2 and revoked_at is null returning id;
+
+-- name: allow_clock
+-- Makes business time movable: in a sandbox or twin only.
+update clock set movable = true where not movable;
+
+-- name: advance_clock
+-- Moves business time forward for all processes at once; refused by a constraint outside sandbox and twin.
+update clock set ahead = ahead + $1::interval returning business_now();

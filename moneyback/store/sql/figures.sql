@@ -1,0 +1,18 @@
+-- Figures for operators, over all merchants of this database.
+
+-- name: unended_refunds
+-- How many refunds have not ended, by state and rail.
+select state, rail, count(*) as count from refunds
+where ended_at is null group by state, rail order by state, rail;
+
+-- name: money_in_doubt
+-- Money whose outcome is not known, and since when.
+select rail, currency, sum(payer)::bigint as amount,
+       extract(epoch from business_now() - min(doubt_since))::float8 as age_s
+from refunds where doubt_since is not null and ended_at is null
+group by rail, currency order by rail, currency;
+
+-- name: horizon_age
+-- Age of the oldest transaction that is still running and writes: no event behind it is shown yet.
+select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8 as age_s
+from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid();

@@ -1,0 +1,44 @@
+-- Due work is found by a plain read and claimed by a guarded update.
+
+-- name: claim_ready
+-- Refunds that may be sent: not in another's hands, their payment neither fenced by another refund nor blocked.
+with found as (
+    select r.merchant_id, r.id from refunds r
+    join payments p on p.merchant_id = r.merchant_id and p.id = r.payment_id
+    where r.state = 'ready' and (r.claimed_until is null or r.claimed_until < clock_timestamp())
+      and (p.fence is null or p.fence = r.id) and p.open_cases = 0 and not p.excess_case and p.rail_gap is null
+    order by r.created_at limit $1
+)
+update refunds r set claimed_until = clock_timestamp() + $2::interval
+from found f
+where r.merchant_id = f.merchant_id and r.id = f.id and r.state = 'ready'
+  and (r.claimed_until is null or r.claimed_until < clock_timestamp())
+returning r.merchant_id, r.id, r.payment_id, r.rail;
+
+-- name: claim_expired
+-- Attempts whose lease ran out in real time.
+select merchant_id, id, payment_id, rail from refunds
+where state = 'sending' and lease_until < clock_timestamp() order by lease_until limit $1;
+
+-- name: claim_looks
+-- Refunds whose next look is due in business time; the claim keeps two processes from looking at once.
+with found as (
+    select merchant_id, id from refunds
+    where look_at <= business_now() and (claimed_until is null or claimed_until < clock_timestamp())
+    order by look_at limit $1
+)
+update refunds r set claimed_until = clock_timestamp() + $2::interval
+from found f
+where r.merchant_id = f.merchant_id and r.id = f.id and r.look_at <= business_now()
+  and (r.claimed_until is null or r.claimed_until < clock_timestamp())
+returning r.merchant_id, r.id, r.payment_id, r.rail;
+
+-- name: claim_scheduled
+-- Refunds whose date has come in business time.
+select merchant_id, id, payment_id, rail from refunds
+where state = 'scheduled' and due_at <= business_now() order by due_at limit $1;
+
+-- name: next_behind_fence
+-- The oldest refund of a payment that waits to be sent.
+select id from refunds
+where merchant_id = $1 and payment_id = $2 and state = 'ready' order by created_at, id limit 1;

@@ -1,0 +1,1 @@
+"""What every dialect must do, and one folder of tables for each provider."""

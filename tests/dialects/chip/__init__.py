@@ -1,0 +1,1 @@
+"""CHIP Collect: its rules as tables."""
