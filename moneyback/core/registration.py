@@ -75,10 +75,16 @@ def _opened_case(payment: Payment, now: Now) -> tuple[Case, ...]:
     )
 
 
+def own_reference(dialect: str, dialect_id: str) -> str:
+    """The reference of a payment that no provider named: dialects number on their own, and may share an account."""
+    return f"{dialect}-{dialect_id}"
+
+
 def _numbered(payment: Payment, number: int | None) -> Payment:
     if number is None:
         return payment
-    return replace(payment, dialect_id=str(number), reference=payment.reference or str(number))
+    reference = payment.reference or own_reference(payment.dialect, str(number))
+    return replace(payment, dialect_id=str(number), reference=reference)
 
 
 def _joined_order(command: RegisterPayment, payment: Payment, facts: Facts) -> tuple[Order, ...]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from moneyback.core.commands import RegisterPayment, Standing
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refusals import Refusal
+from moneyback.core.registration import own_reference
 from moneyback.dialect import AddPayment
 from moneyback.flows.world import World
 from moneyback.store.migrate import sequence_name
@@ -52,7 +53,7 @@ async def add_payment(
         dialect_id=dialect_id,
         rail=rail_name,
         account=rail.account,
-        reference=reference or dialect_id,
+        reference=reference or (own_reference(dialect_name, dialect_id) if dialect_id else ""),
         order=asked.order,
         method=asked.method,
         currency=asked.currency,

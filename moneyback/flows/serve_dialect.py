@@ -75,16 +75,21 @@ RETRY_AFTER_S: Final = 1
 TRIES: Final = 3
 """How often something is asked of a database that is away, once a refund is admitted."""
 PAUSE_S: Final = 0.2
-_NOTHING: Final = object()
+
+
+class _Revoked(Exception):
+    """The caller's credential ended while its request was served."""
 
 
 async def serve(
     world: World, reads: Reads, dialect: Dialect, route: Route, incoming: Incoming, caller: Caller
 ) -> Outgoing:
-    """The answer to one request. Never raises: what goes wrong is said in the provider's words."""
+    """The answer to one request. What goes wrong is logged, and said in the provider's words."""
     exchange = _Exchange(world, reads, dialect, incoming, caller)
     try:
         return await exchange.run(route)
+    except _Revoked:
+        return dialect.fault(Fault.UNAUTHENTICATED, incoming)
     except StoreUnavailable as error:
         world.log("dialect_unavailable", dialect=dialect.name, route=route.path, error=str(error))
         return unavailable(dialect, incoming)
@@ -142,17 +147,17 @@ class _Exchange:
         while True:
             try:
                 return await self._ask(ask)
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 if not self._admitted:
                     raise
                 if isinstance(ask, Await) or tries == TRIES:
-                    return self._recall(ask)
+                    return self._recall(ask, error)
             tries += 1
             await self._world.sleep(PAUSE_S)
 
-    def _recall(self, ask: Ask) -> Any:
-        """What can be said from this conversation alone. Raises the StoreUnavailable at hand where nothing can."""
-        self._world.log("dialect_recalls", dialect=self._dialect.name, ask=type(ask).__name__)
+    def _recall(self, ask: Ask, error: StoreUnavailable) -> Any:
+        """What can be said from this conversation alone. Raises the error where nothing can."""
+        self._world.log("dialect_recalls", dialect=self._dialect.name, ask=type(ask).__name__, error=str(error))
         match ask:
             case Await(refund) if refund.payment in self._payments:
                 return self._refunds.get(refund.id, refund), self._payments[refund.payment]
@@ -160,10 +165,10 @@ class _Exchange:
                 return self._payments[payment]
             case RefundsOf(payment):
                 return tuple(each for each in self._refunds.values() if each.payment == payment)
-            case FindPayment(dialect_id):
-                return next((each for each in self._payments.values() if each.dialect_id == dialect_id), None)
-            case FindRefund(dialect_id):
-                return next((each for each in self._refunds.values() if each.dialect_id == dialect_id), None)
+            case FindPayment(dialect_id) if found := _of_id(self._payments, dialect_id):
+                return found
+            case FindRefund(dialect_id) if found := _of_id(self._refunds, dialect_id):
+                return found
             case Instant():
                 return max(each.updated_at for each in self._refunds.values())
             case LoadDocument() | SaveDocument() | KeepAnswer():
@@ -171,7 +176,7 @@ class _Exchange:
             case ListDocuments() | ListPayments() | ListRefunds():
                 return ()
             case _:
-                raise
+                raise error
 
     def _see(self, answer: Any) -> Any:
         """Remember every refund and payment that goes by."""
@@ -335,8 +340,12 @@ class _Exchange:
         assert self._caller.credential is not None, "a public route issues no tokens"
         token = await self._reads.callers.issue_token(self._caller.merchant, self._caller.credential, seconds)
         if token is None:
-            raise StoreUnavailable("the credential was revoked while it was used")
+            raise _Revoked
         return token
+
+
+def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:
+    return next((each for each in known.values() if each.dialect_id == dialect_id), None)
 
 
 def _asked(kind: type[Any], ask: ListPayments | ListRefunds, dialect: str) -> Any:

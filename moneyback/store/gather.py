@@ -15,9 +15,9 @@ from uuid import UUID
 
 import msgspec
 
-from moneyback.core.commands import Command, Footprint, Now, RegisterPayment, RequestRefund, Result
+from moneyback.core.commands import Command, Footprint, Now, Observe, RegisterPayment, RequestRefund, Result
 from moneyback.core.decide import decide
-from moneyback.core.ledger import Movement
+from moneyback.core.ledger import Movement, limited
 from moneyback.core.payment import Payment
 from moneyback.core.plan import Facts, MoreFacts, Plan, apply
 from moneyback.core.records import Case, Dispute, EventRow, External, KeyRow, Order
@@ -322,3 +322,26 @@ def sequence_of(command: Command) -> str | None:
 def _next_number(command: Command, numbers: dict[str, deque[int]]) -> int | None:
     sequence = sequence_of(command)
     return numbers[sequence].popleft() if sequence is not None else None
+
+
+def new_key_row(command: Command, now: Now) -> KeyRow | None:
+    """The idempotency row a command claims before it is decided. An Observe only ends what another began."""
+    key = command.key
+    if key is None or isinstance(command, Observe):
+        return None
+    return KeyRow(
+        merchant=command.merchant,
+        dialect=key.dialect,
+        key=key.key,
+        fingerprint=key.fingerprint,
+        refund=command.id if isinstance(command, RequestRefund) else None,
+        answer_due=now.real + key.wait,
+        created_at=now.business,
+    )
+
+
+def accounts_touched(entries: Iterable[Entry], facts: Facts) -> set[tuple[UUID, str, str]]:
+    """(merchant, name, currency) of every account with a limit that the batch may move."""
+    payments = [*facts.payments.values()]
+    payments += [entry.command.payment for entry in entries if isinstance(entry.command, RegisterPayment)]
+    return {(payment.merchant, name, payment.currency) for payment in payments for name in limited(payment)}

@@ -11,17 +11,32 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from moneyback.clock import RunningClock
-from moneyback.core.commands import Command, Now, Observe, RegisterPayment, RequestRefund, Result, SaveAnswer, Saved
-from moneyback.core.ledger import Account, limited
+from moneyback.core.commands import Command, Now, Result, SaveAnswer, Saved
+from moneyback.core.ledger import Account
 from moneyback.core.payment import Payment
 from moneyback.core.plan import Children, Facts
-from moneyback.core.records import KeyRow
+from moneyback.core.records import EventRow, KeyRow
 from moneyback.core.refund import Attempt, Refund
 from moneyback.core.refusals import Reason, refuse
 from moneyback.store import rows
-from moneyback.store.gather import PUT_OFF, Entry, Gatherer, Verdict, Writes, decide_batch, wanted_numbers
+from moneyback.store.gather import (
+    PUT_OFF,
+    CommitInDoubt,
+    Entry,
+    Gatherer,
+    RowsBusy,
+    Verdict,
+    Writes,
+    WrittenFirst,
+    accounts_touched,
+    commit_batch,
+    decide_batch,
+    new_key_row,
+    wanted_numbers,
+)
 from moneyback.store.port import Cursor, Logged, StoreUnavailable, Work
 from moneyback.store.queries import all_queries
 
@@ -46,23 +61,23 @@ SESSION: Final = {
 }
 COMMIT_PATIENCE_S: Final = 10.0
 """How long a COMMIT may stay unanswered before it counts as in doubt."""
-_GONE: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
+STATEMENT_PATIENCE_S: Final = 15.0
+"""How long any other statement may stay unanswered: longer than the server itself lets it run."""
 _BUSY: Final = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.QueryCanceledError,
     asyncpg.SerializationError,
 )
-
-
-class CommitInDoubt(Exception):
-    """The answer to COMMIT was lost. Never leaves this module: it is resolved before anything is retried."""
-
-    def __init__(self, xid: int, writes: Writes, verdicts: list[Verdict]) -> None:
-        super().__init__(f"the answer to COMMIT of transaction {xid} was lost")
-        self.xid = xid
-        self.writes = writes
-        self.verdicts = verdicts
+_GONE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # terminated, shutting down, starting up
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+)
 
 
 class PostgresStore:
@@ -72,8 +87,8 @@ class PostgresStore:
         self.sql = statements
         self._dsn = dsn
         self._pool = pool
-        self._gatherer = Gatherer(self._commit)
-        self._committer: asyncpg.Connection | None = None
+        self._gatherer = Gatherer(lambda batch, alone: commit_batch(self, batch, alone))
+        self._committers: dict[bool, asyncpg.Connection] = {}
         self._clock = RunningClock()
 
     async def clock(self) -> Now:
@@ -83,18 +98,21 @@ class PostgresStore:
     async def close(self) -> None:
         """Commit what was submitted, then let the connections go."""
         await self._gatherer.drain()
-        if self._committer is not None:
-            await self._committer.close()
+        for committer in self._committers.values():
+            await committer.close()
         await self._pool.close()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection for plain reads and guarded single statements. Raises StoreUnavailable."""
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=STATEMENT_PATIENCE_S) as connection:
                 yield connection
-        except _GONE as error:
-            raise StoreUnavailable(f"the database does not answer: {type(error).__name__}") from error
+        except (*_GONE, *_BUSY) as error:
+            meant = _meaning(error)
+            if meant is error:
+                raise
+            raise StoreUnavailable(str(meant)) from error
 
     async def submit(self, command: Command) -> Result:
         """Decide and commit one command, together with others."""
@@ -124,8 +142,8 @@ class PostgresStore:
 
     async def children(self, merchant: UUID, payment: UUID) -> Children:
         """All that hangs on a payment."""
-        async with self.reading() as connection, connection.transaction():
-            found = await self._read_children(connection, [(merchant, payment)])
+        async with self.reading() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            found = await self._read_children(connection, [(merchant, payment)], "read_refunds_of")
         return found[payment]
 
     async def attempt(self, merchant: UUID, refund: UUID, generation: int) -> Attempt | None:
@@ -142,7 +160,7 @@ class PostgresStore:
         """The merchant's events after a cursor, in the order that agrees with each object's own."""
         async with self.reading() as connection:
             found = await connection.fetch(self.sql["read_events"], merchant, str(after.xid), after.id, limit)
-        return tuple(Logged(rows.EVENT.value(row), Cursor(row["xid"], row["id"], after.epoch)) for row in found)
+        return tuple(Logged(rows.EVENT.value(row), Cursor(row["xid"], row["id"], row["epoch"])) for row in found)
 
     async def now(self) -> Now:
         """Both times."""
@@ -161,106 +179,91 @@ class PostgresStore:
         return None if row is None else mapper.value(row)
 
     async def _save_answer(self, command: SaveAnswer) -> Result:
+        answer = (command.merchant, command.dialect, command.idempotency_key, command.status, command.answer)
         async with self.reading() as connection:
-            row = await connection.fetchrow(
-                self.sql["save_answer"],
-                command.merchant,
-                command.dialect,
-                command.idempotency_key,
-                command.status,
-                command.answer,
-            )
+            row = await connection.fetchrow(self.sql["save_answer"], *answer)
+            if row is None:  # either there is no such key, or another answer came in between: that one is seen now
+                row = await connection.fetchrow(self.sql["save_answer"], *answer)
         return refuse(Reason.BAD_REQUEST, key=command.idempotency_key) if row is None else Saved(*row)
 
     # --- the commit path ---------------------------------------------------------------------------------------------
 
-    async def _commit(self, batch: list[Entry], alone: bool) -> list[Verdict]:
-        """One batch, whatever it takes: a lost commit is looked up, a poisoned batch is split."""
+    async def transaction(self, batch: list[Entry], alone: bool) -> list[Verdict]:
+        """One batch in one transaction; see `Transactions`."""
+        connection = await self._connect(alone)
         try:
-            return await self._transaction(batch, alone)
-        except CommitInDoubt as doubt:
-            return await self._resolve(doubt, batch)
-        except _BUSY as error:
-            return self._busy(batch, alone, error)
-        except _GONE as error:
-            self._drop_committer()
-            unavailable = StoreUnavailable(f"the database does not answer: {type(error).__name__}")
-            return [unavailable] * len(batch)
-        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
-            return await self._split(batch, alone, error)
+            await connection.execute("begin")
+            xid, verdicts, writes = await self._decided(connection, batch, alone)
+        except BaseException as error:
+            await self._roll_back(connection, alone, error)
+            meant = _meaning(error)
+            if meant is error:
+                raise
+            raise meant from error
+        await self._end(connection, alone, CommitInDoubt(xid, writes, verdicts))
+        return verdicts
 
-    def _busy(self, batch: list[Entry], alone: bool, error: Exception) -> list[Verdict]:
-        if alone:
-            return [StoreUnavailable(f"the rows are busy: {type(error).__name__}")] * len(batch)
-        return [PUT_OFF] * len(batch)
+    async def _end(self, connection: asyncpg.Connection, alone: bool, doubt: CommitInDoubt) -> None:
+        """COMMIT. An error the server answers with is a roll-back; anything else leaves the outcome in doubt."""
+        try:
+            status = await asyncio.wait_for(connection.execute("commit"), COMMIT_PATIENCE_S)
+        except BaseException as error:
+            meant = _meaning(error)
+            if isinstance(meant, StoreUnavailable):
+                self._drop(alone)
+                raise doubt from error
+            if not isinstance(error, asyncpg.PostgresError):
+                self._drop(alone)
+            if meant is error:
+                raise
+            raise meant from error
+        assert status == "COMMIT", f"the transaction ended with {status}"
 
-    async def _split(self, batch: list[Entry], alone: bool, error: Exception) -> list[Verdict]:
-        """Nobody poisons a batch: halves are tried alone, until the one that cannot be written has its own error."""
-        if len(batch) > 1:
-            half = len(batch) // 2
-            return await self._commit(batch[:half], alone) + await self._commit(batch[half:], alone)
-        if isinstance(error, asyncpg.UniqueViolationError) and not alone:
-            return [PUT_OFF]  # another process wrote the same thing first: the next decision sees it
-        return [error]
-
-    async def _resolve(self, doubt: CommitInDoubt, batch: list[Entry]) -> list[Verdict]:
-        """Ask a new connection what became of the transaction. Nobody is answered before that is known."""
-        while True:
-            try:
-                committed = await self._committed(doubt)
-            except _GONE:
-                self._drop_committer()
-                await asyncio.sleep(_RECONNECT_S)
-                continue
-            if committed is None:
-                await asyncio.sleep(_RECONNECT_S)
-                continue
-            return doubt.verdicts if committed else await self._commit(batch, False)
-
-    async def _committed(self, doubt: CommitInDoubt) -> bool | None:
+    async def committed(self, doubt: CommitInDoubt, alone: bool) -> bool | None:
         """Whether the transaction's own rows are there; None while it still runs.
 
         The rows decide, not the transaction's number: after a failover a number may have been given out twice.
         """
-        connection = await self._connect()
-        if await connection.fetchval(self.sql["transaction_status"], str(doubt.xid)) == "in progress":
-            return None
-        if doubt.writes.events:
-            event = doubt.writes.events[0]
-            place = (event.merchant, event.object, event.sequence, str(doubt.xid))
-            return await connection.fetchval(self.sql["written_by"], *place) is not None
-        return False  # nothing but keys and answers: deciding again finds them
-
-    async def _connect(self) -> asyncpg.Connection:
-        if self._committer is None or self._committer.is_closed():
-            self._committer = await connect(self._dsn)
-        return self._committer
-
-    def _drop_committer(self) -> None:
-        if self._committer is not None:
-            self._committer.terminate()
-            self._committer = None
-
-    async def _transaction(self, batch: list[Entry], alone: bool) -> list[Verdict]:
-        connection = await self._connect()
-        await connection.execute("begin")
+        connection = await self._connect(alone)
         try:
-            xid, verdicts, writes = await self._decided(connection, batch, alone)
-        except BaseException:
-            await self._roll_back(connection)
-            raise
-        try:
-            await asyncio.wait_for(connection.execute("commit"), COMMIT_PATIENCE_S)
-        except _GONE as error:
-            self._drop_committer()
-            raise CommitInDoubt(xid, writes, verdicts) from error
-        return verdicts
+            if await connection.fetchval(self.sql["transaction_status"], str(doubt.xid)) == "in progress":
+                return None
+            witness = doubt.writes.witness
+            if witness is None:
+                return False
+            if isinstance(witness, EventRow):
+                place: tuple[object, ...] = (witness.merchant, witness.object, witness.sequence, str(doubt.xid))
+                return await connection.fetchval(self.sql["event_written_by"], *place) is not None
+            return await connection.fetchval(self.sql["evidence_written"], witness.merchant, witness.id) is not None
+        except (*_GONE, asyncpg.PostgresError) as error:
+            self._drop(alone)
+            raise StoreUnavailable(f"the database does not answer: {type(error).__name__}") from error
 
-    async def _roll_back(self, connection: asyncpg.Connection) -> None:
+    async def _connect(self, alone: bool) -> asyncpg.Connection:
+        """The committer of a lane. Raises StoreUnavailable when there is no database to be had."""
+        committer = self._committers.get(alone)
+        if committer is None or committer.is_closed():
+            try:
+                committer = await connect(self._dsn)
+            except (*_GONE, asyncpg.PostgresError) as error:
+                raise StoreUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
+            self._committers[alone] = committer
+        return committer
+
+    def _drop(self, alone: bool) -> None:
+        committer = self._committers.pop(alone, None)
+        if committer is not None:
+            committer.terminate()
+
+    async def _roll_back(self, connection: asyncpg.Connection, alone: bool, error: BaseException) -> None:
+        """Leave the connection as it was found; one that may be broken, or busy with a statement, is dropped."""
+        if not isinstance(error, Exception) or isinstance(_meaning(error), StoreUnavailable):
+            self._drop(alone)
+            return
         try:
             await connection.execute("rollback")
         except (*_GONE, asyncpg.PostgresError):
-            self._drop_committer()
+            self._drop(alone)
 
     async def _decided(
         self, connection: asyncpg.Connection, batch: list[Entry], alone: bool
@@ -359,17 +362,17 @@ class PostgresStore:
             for row in await connection.fetch(self.sql["payments_by_reference"], *zip(*references, strict=True)):
                 payment: Payment = rows.PAYMENT.value(row)
                 facts.references[(payment.merchant, payment.account, payment.reference)] = payment
-        if accounts := sorted(_accounts(ready, facts)):
+        if accounts := sorted(accounts_touched(ready, facts)):
             facts.accounts = {place: Account(*place, 0) for place in accounts}
             for row in await connection.fetch(self.sql["lock_accounts"], *zip(*accounts, strict=True)):
                 facts.accounts[(row["merchant_id"], row["name"], row["currency"])] = rows.ACCOUNT.value(row)
 
     async def _read_children(
-        self, connection: asyncpg.Connection, places: Sequence[tuple[UUID, UUID]]
+        self, connection: asyncpg.Connection, places: Sequence[tuple[UUID, UUID]], refunds: str = "child_refunds"
     ) -> dict[UUID, Children]:
         arrays = list(zip(*places, strict=True))
         found = {payment: Children({}, {}, {}, {}) for _, payment in places}
-        for row in await connection.fetch(self.sql["child_refunds"], *arrays):
+        for row in await connection.fetch(self.sql[refunds], *arrays):
             refund: Refund = rows.REFUND.value(row)
             found[refund.payment].refunds[refund.id] = refund
         for row in await connection.fetch(self.sql["child_disputes"], *arrays):
@@ -407,56 +410,59 @@ class PostgresStore:
         ):
             if values:
                 await connection.execute(self.sql[name], *mapper.arrays(values))
+        if touched := writes.touched:
+            await connection.execute(self.sql["touch_payments"], *zip(*touched, strict=True))
         answers = [row for row in writes.answers if not _as_inserted(row, fresh)]
         if answers:
-            fields = ("merchant", "dialect", "key", "refund", "status", "answer", "answer_due")
+            fields = ("merchant", "dialect", "key", "fingerprint", "refund", "status", "answer", "answer_due")
             columns = [[getattr(row, field) for row in answers] for field in fields]
             await connection.execute(self.sql["write_answers"], *columns)
 
     async def _write_accounts(self, connection: asyncpg.Connection, facts: Facts, before: dict[Any, Any]) -> None:
-        changed = [account for place, account in facts.accounts.items() if account is not before[place]]
-        if changed:
-            await connection.execute(self.sql["write_accounts"], *rows.ACCOUNT.arrays(changed))
+        """Balances change by what was added to them: an account that did not exist could not be locked."""
+        moved = [
+            replace(account, balance=account.balance - before[place].balance)
+            for place, account in facts.accounts.items()
+            if account is not before[place]
+        ]
+        if moved:
+            await connection.execute(self.sql["write_accounts"], *rows.ACCOUNT.arrays(moved))
 
 
-_RECONNECT_S: Final = 0.2
-
-
-def new_key_row(command: Command, now: Now) -> KeyRow | None:
-    """The idempotency row a command claims before it is decided. An Observe only ends what another began."""
-    key = command.key
-    if key is None or isinstance(command, Observe):
-        return None
-    return KeyRow(
-        merchant=command.merchant,
-        dialect=key.dialect,
-        key=key.key,
-        fingerprint=key.fingerprint,
-        refund=command.id if isinstance(command, RequestRefund) else None,
-        answer_due=now.real + key.wait,
-        created_at=now.business,
-    )
+def _meaning(error: BaseException) -> BaseException:
+    """What an error of the driver means to the commit path. Any other is returned as it is: a command's own fault."""
+    if isinstance(error, ValueError):
+        return error  # a value that cannot be encoded, though the driver calls it an error of the interface
+    if isinstance(error, _BUSY):
+        return RowsBusy(type(error).__name__)
+    if isinstance(error, _GONE):
+        return StoreUnavailable(f"the database does not answer: {type(error).__name__}")
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return WrittenFirst(error.constraint_name or "")
+    return error
 
 
 def _as_inserted(row: KeyRow, fresh: dict[tuple[UUID, str, str], KeyRow]) -> bool:
     """Whether the row says nothing beyond what was inserted when its key was claimed."""
     inserted = fresh.get((row.merchant, row.dialect, row.key))
-    return row.answer is None and inserted is not None and inserted.refund == row.refund
+    if inserted is None or row.answer is not None:
+        return False
+    return (inserted.refund, inserted.fingerprint) == (row.refund, row.fingerprint)
 
 
 def _owned(entry: Entry, rows_of: str) -> list[tuple[UUID, UUID]]:
     return [(entry.command.merchant, row) for row in getattr(entry.footprint, rows_of)]
 
 
-def _accounts(ready: list[Entry], facts: Facts) -> set[tuple[UUID, str, str]]:
-    payments = [*facts.payments.values()]
-    payments += [entry.command.payment for entry in ready if isinstance(entry.command, RegisterPayment)]
-    return {(payment.merchant, name, payment.currency) for payment in payments for name in limited(payment)}
-
-
 async def connect(dsn: str) -> asyncpg.Connection:
     """One connection with the session's limits. Raises OSError or an asyncpg error when there is no database."""
-    return await asyncpg.connect(dsn, server_settings=dict(SESSION), max_cached_statement_lifetime=0, timeout=10)
+    return await asyncpg.connect(
+        dsn,
+        server_settings=dict(SESSION),
+        max_cached_statement_lifetime=0,
+        command_timeout=STATEMENT_PATIENCE_S,
+        timeout=10,
+    )
 
 
 async def open_store(dsn: str, *, connections_max: int = 8) -> PostgresStore:
@@ -467,7 +473,7 @@ async def open_store(dsn: str, *, connections_max: int = 8) -> PostgresStore:
         max_size=connections_max,
         server_settings=dict(SESSION),
         max_cached_statement_lifetime=0,
-        command_timeout=15,
+        command_timeout=STATEMENT_PATIENCE_S,
         timeout=10,
     )
     async with pool.acquire() as connection:

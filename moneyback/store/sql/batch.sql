@@ -26,10 +26,10 @@ where (merchant_id, dialect, key) in (select * from unnest($1::uuid[], $2::text[
 
 -- name: write_answers
 -- Writes down what a key's request came to; the first answer stays.
-update idempotency k set refund_id = coalesce(a.refund_id, k.refund_id), status = a.status, answer = a.answer,
-                         answer_due = greatest(k.answer_due, a.answer_due)
-from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::integer[], $6::bytea[], $7::timestamptz[])
-    as a (merchant_id, dialect, key, refund_id, status, answer, answer_due)
+update idempotency k set fingerprint = a.fingerprint, refund_id = coalesce(a.refund_id, k.refund_id),
+                         status = a.status, answer = a.answer, answer_due = greatest(k.answer_due, a.answer_due)
+from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::integer[], $7::bytea[], $8::timestamptz[])
+    as a (merchant_id, dialect, key, fingerprint, refund_id, status, answer, answer_due)
 where k.merchant_id = a.merchant_id and k.dialect = a.dialect and k.key = a.key and k.answer is null;
 
 -- name: save_answer
@@ -78,10 +78,14 @@ where (merchant_id, id) in (select * from unnest($1::uuid[], $2::uuid[]))
 order by merchant_id, id for update;
 
 -- name: equal_refunds
--- The newest refund of each payment with an equal keyless request.
-select distinct on (merchant_id, payment_id, equality) {refund_columns} from refunds
-where (merchant_id, payment_id, equality) in (select * from unnest($1::uuid[], $2::uuid[], $3::bytea[]))
-order by merchant_id, payment_id, equality, created_at desc, id desc;
+-- Locks the newest refund of each payment with an equal keyless request; their payments are locked already.
+select {refund_columns} from refunds
+where (merchant_id, id) in (
+    select distinct on (merchant_id, payment_id, equality) merchant_id, id from refunds
+    where (merchant_id, payment_id, equality) in (select * from unnest($1::uuid[], $2::uuid[], $3::bytea[]))
+    order by merchant_id, payment_id, equality, created_at desc, id desc
+)
+order by merchant_id, id for update;
 
 -- name: child_refunds
 -- Locks all refunds of payments whose story reaches them, sorted.
@@ -139,6 +143,12 @@ update payments p set
 from unnest({payment_arrays}) as n ({payment_columns})
 where p.merchant_id = n.merchant_id and p.id = n.id;
 
+-- name: touch_payments
+-- Marks payments as last written by this transaction when only events of what hangs on them are.
+update payments p set xid = pg_current_xact_id()
+from unnest($1::uuid[], $2::uuid[]) as n (merchant_id, id)
+where p.merchant_id = n.merchant_id and p.id = n.id;
+
 -- name: insert_refunds
 -- Refunds admitted in this batch.
 insert into refunds ({refund_columns}) select * from unnest({refund_arrays});
@@ -190,16 +200,20 @@ on conflict (merchant_id, payment_id, number) do update
     set closed_at = excluded.closed_at, closed_by = excluded.closed_by, note = excluded.note;
 
 -- name: write_accounts
--- Balances of locked accounts with a limit, and those opened in this batch.
+-- What was added to accounts with a limit: to those that are locked, and to those opened in this batch.
 insert into accounts (merchant_id, name, currency, balance)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])
-on conflict (merchant_id, name, currency) do update set balance = excluded.balance;
+on conflict (merchant_id, name, currency) do update set balance = accounts.balance + excluded.balance;
 
 -- name: transaction_status
--- What became of a transaction whose commit was not answered; null when nobody can tell any more.
-select pg_xact_status($1::text::xid8);
+-- Whether a transaction whose commit was not answered still runs; null for a number not given out yet, or long ago.
+select case when $1::text::xid8 < pg_current_xact_id() then pg_xact_status($1::text::xid8) end;
 
--- name: written_by
+-- name: evidence_written
+-- Whether this evidence was written: the witness of a commit that wrote no event.
+select 1 from evidence where merchant_id = $1 and id = $2;
+
+-- name: event_written_by
 -- Whether this event was written by that transaction: the witness of a commit whose answer was lost.
 select 1 from events
 where merchant_id = $1 and object_id = $2 and sequence = $3 and xid = $4::text::xid8;

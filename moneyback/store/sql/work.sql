@@ -1,4 +1,5 @@
--- Due work is found by a plain read and claimed by a guarded update.
+-- Due work is found by a plain read and claimed by a guarded update. A refund that somebody has locked is left alone:
+-- it is being worked on, and waiting for it could end in two waiting for each other.
 
 -- name: claim_ready
 -- Refunds that may be sent: not in another's hands, their payment neither fenced by another refund nor blocked.
@@ -7,7 +8,7 @@ with found as (
     join payments p on p.merchant_id = r.merchant_id and p.id = r.payment_id
     where r.state = 'ready' and (r.claimed_until is null or r.claimed_until < clock_timestamp())
       and (p.fence is null or p.fence = r.id) and p.open_cases = 0 and not p.excess_case and p.rail_gap is null
-    order by r.created_at limit $1
+    order by r.created_at limit $1 for update of r skip locked
 )
 update refunds r set claimed_until = clock_timestamp() + $2::interval
 from found f
@@ -25,7 +26,7 @@ where state = 'sending' and lease_until < clock_timestamp() order by lease_until
 with found as (
     select merchant_id, id from refunds
     where look_at <= business_now() and (claimed_until is null or claimed_until < clock_timestamp())
-    order by look_at limit $1
+    order by look_at limit $1 for update skip locked
 )
 update refunds r set claimed_until = clock_timestamp() + $2::interval
 from found f

@@ -1,0 +1,133 @@
+"""The few ASGI primitives that both APIs stand on: reading a bounded body, headers, paths, one way to answer.
+
+They allocate little, for they carry the hot routes. No routing here, and nobody's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from moneyback.dialect import Outgoing
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+JSON: Final = b"application/json"
+BODILESS: Final = frozenset({204, 304})
+"""Statuses whose answers have no body and say no length."""
+
+encode_json: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(decimal_format="number").encode
+"""A value as JSON text; a Decimal is written as a number with the digits it has."""
+
+
+class TooLarge(Exception):
+    """A body is longer than is accepted. The rest of it was not read: the connection must be closed."""
+
+
+class Gone(Exception):
+    """The client went away before its request was complete. There is nobody to answer."""
+
+
+async def read_body(receive: Receive, limit: int, declared: bytes | None = None) -> bytes:
+    """The whole body, at most `limit` bytes. `declared` is its Content-Length, refused before a byte is read.
+
+    Raises TooLarge as soon as more than `limit` bytes were announced or came, and Gone.
+    """
+    if declared is not None and declared.isdigit() and (len(declared) > 15 or int(declared) > limit):
+        raise TooLarge
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    body: bytes = message.get("body", b"")
+    if len(body) > limit:
+        raise TooLarge
+    return await _read_on(receive, limit, body) if message.get("more_body", False) else body
+
+
+async def _read_on(receive: Receive, limit: int, begun: bytes) -> bytes:
+    body = bytearray(begun)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def respond(send: Send, status: int, body: bytes = b"", media_type: bytes = JSON, headers: Headers = ()) -> None:
+    """Answer with bytes. Content-Length is always said; a body brings its Content-Type."""
+    said = [(b"content-length", b"%d" % len(body)), *headers]
+    if body:
+        said.append((b"content-type", media_type))
+    await send({"type": "http.response.start", "status": status, "headers": said})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer(send: Send, outgoing: Outgoing, *, head: bool = False) -> None:
+    """Answer with an Outgoing. `head`: headers as if with the body, and no body."""
+    for message in messages(outgoing, head=head):
+        await send(message)
+
+
+def messages(outgoing: Outgoing, *, head: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An Outgoing as the two messages that send it. Raises what encoding it raises, before anything is sent."""
+    body = body_of(outgoing)
+    said = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in outgoing.headers.items()]
+    if outgoing.status not in BODILESS:
+        said.append((b"content-length", b"%d" % len(body)))
+    if body:
+        said.append((b"content-type", outgoing.media_type.encode("latin-1")))
+    start = {"type": "http.response.start", "status": outgoing.status, "headers": said}
+    return start, {"type": "http.response.body", "body": b"" if head else body}
+
+
+def body_of(outgoing: Outgoing) -> bytes:
+    """The bytes of an answer's body."""
+    if outgoing.body is None:
+        return b""
+    return outgoing.body if isinstance(outgoing.body, bytes) else encode_json(outgoing.body)
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that lower-case name. For routes that need one or two."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """All headers by lower-case name, those that repeat joined by a comma."""
+    found: dict[str, str] = {}
+    for key, value in scope["headers"]:
+        name, text = key.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def segments(path: str) -> tuple[str, ...]:
+    """The parts of a path, whatever slashes are doubled, missing or left over at the end."""
+    return tuple(part for part in path.split("/") if part)
+
+
+def path_of(scope: Scope) -> str:
+    """The path as it follows the mount: without the prefix under which the application stands."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+def base_of(scope: Scope, headers: Mapping[str, str]) -> str:
+    """Scheme, host and prefix under which the client reached this application, as its own paths follow it."""
+    host = headers.get("host") or ":".join(map(str, scope.get("server") or ("localhost",)))
+    return f"{scope.get('scheme', 'http')}://{host}{scope.get('root_path', '')}"

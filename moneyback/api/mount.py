@@ -1,0 +1,221 @@
+"""One dialect as an ASGI application: finds the route, recognises the caller, decodes the body, answers.
+
+Whatever happens under its prefix (no such path, too large a body, a fault of our own) is said in the provider's words.
+Nothing of what a client sent is logged, be it body, query, header or path: only the route's own template is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from moneyback.api.asgi import (
+    Gone,
+    Receive,
+    Scope,
+    Send,
+    TooLarge,
+    base_of,
+    header,
+    headers_of,
+    messages,
+    read_body,
+    segments,
+)
+from moneyback.api.decode import BOUNDS, BadBody, Bounds, decode, decode_query, is_clean
+from moneyback.dialect import Caller, Dialect, Fault, Incoming, Outgoing, Route
+from moneyback.flows.serve_dialect import serve, unavailable, where
+from moneyback.flows.world import World
+from moneyback.store.port import StoreUnavailable
+from moneyback.store.reads import Reads
+
+BODY_PATIENCE_S: Final = 30.0
+"""How long a client may take to send its body."""
+NOBODY: Final = Caller(merchant=UUID(int=0))
+"""Who calls a public route without credentials: owns nothing."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a path leads to: its routes by method, each with what its `{name}` segments hold."""
+
+    routes: Mapping[str, tuple[Route, Mapping[str, str]]] = {}
+
+    def route(self, method: str) -> tuple[Route, Mapping[str, str]] | None:
+        """The route of a method; HEAD is a GET whose body is not sent."""
+        return self.routes.get(method) or (self.routes.get("GET") if method == "HEAD" else None)
+
+    @property
+    def allowed(self) -> str:
+        """The methods of the path, as the Allow header says them."""
+        also = {"OPTIONS"} | ({"HEAD"} if "GET" in self.routes else set())
+        return ", ".join(sorted(self.routes.keys() | also))
+
+
+class Paths:
+    """A dialect's routes by the shape of their paths. A word counts more than a `{name}` in the same place."""
+
+    def __init__(self, routes: tuple[Route, ...], *, caseless: bool = False) -> None:
+        self._caseless = caseless
+        self._by_length: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
+        for route in routes:
+            template = segments(route.path)
+            self._by_length.setdefault(len(template), []).append((template, route))
+        for shapes in self._by_length.values():
+            shapes.sort(key=lambda shape: [part.startswith("{") for part in shape[0]])
+
+    def find(self, given: tuple[str, ...]) -> Found:
+        """Every route whose path has these segments."""
+        found: dict[str, tuple[Route, Mapping[str, str]]] = {}
+        for template, route in self._by_length.get(len(given), ()):
+            held = self._held(template, given)
+            if held is not None:
+                found.setdefault(route.method, (route, held))
+        return Found(found)
+
+    def _held(self, template: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str] | None:
+        held: dict[str, str] = {}
+        for part, value in zip(template, given, strict=True):
+            if part.startswith("{"):
+                held[part[1:-1]] = value
+            elif part != value and not (self._caseless and part.casefold() == value.casefold()):
+                return None
+        return held
+
+
+class _Refused(Exception):
+    """The request ends here with this fault, and these headers beside the provider's own."""
+
+    def __init__(self, fault: Fault, why: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(why)
+        self.fault = fault
+        self.why = why
+        self.headers = headers or {}
+
+
+class Mount:
+    """Serves one dialect below `prefix` ("/truust"), or at the root of a twin's own port ("")."""
+
+    def __init__(
+        self, dialect: Dialect, world: World, reads: Reads, *, prefix: str = "", bounds: Bounds = BOUNDS
+    ) -> None:
+        self._dialect = dialect
+        self._world = world
+        self._reads = reads
+        self._prefix = prefix
+        self._depth = len(segments(prefix))
+        self._bounds = bounds
+        self._paths = Paths(dialect.routes, caseless=dialect.caseless)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        try:
+            said = await self._answer(scope, receive)
+            ready = messages(said, head=scope["method"] == "HEAD")
+        except Gone:
+            return
+        except Exception as error:
+            ready = messages(self._broken(error))
+        for message in ready:
+            await send(message)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Outgoing:
+        headers = headers_of(scope)
+        given = segments(scope["path"])[self._depth :]
+        incoming = Incoming(
+            method=scope["method"],
+            path="/" + "/".join(given),
+            headers=headers,
+            base=base_of(scope, headers) + self._prefix,
+            id=str(self._world.new_id()),
+        )
+        try:
+            found = self._find(given)
+            if incoming.method == "OPTIONS" and "OPTIONS" not in found.routes:
+                return Outgoing(status=204, headers={"Allow": found.allowed})
+            route, held = self._route(found, incoming.method)
+            incoming = replace(incoming, arguments=held, query=_query(scope), headers=_checked(headers))
+            caller = await self._caller(route, incoming)
+            body, encoding = await self._body(scope, receive, route)
+            return await serve(
+                self._world, self._reads, self._dialect, route, replace(incoming, body=body, encoding=encoding), caller
+            )
+        except _Refused as refused:
+            return await self._refuse(refused, incoming)
+        except StoreUnavailable as error:
+            self._world.log("mount_unavailable", dialect=self._dialect.name, error=str(error))
+            return unavailable(self._dialect, incoming)
+
+    def _find(self, given: tuple[str, ...]) -> Found:
+        found = self._paths.find(given) if is_clean("".join(given)) else Found()
+        if not found.routes:
+            raise _Refused(Fault.NOT_FOUND)
+        return found
+
+    def _route(self, found: Found, method: str) -> tuple[Route, Mapping[str, str]]:
+        chosen = found.route(method)
+        if chosen is None:
+            raise _Refused(Fault.METHOD_NOT_ALLOWED, headers={"Allow": found.allowed})
+        return chosen
+
+    async def _caller(self, route: Route, incoming: Incoming) -> Caller:
+        """Who asks. Comes before the body: a stranger's is not even read."""
+        presented = self._dialect.presented(incoming)
+        if presented is not None:
+            known = await self._reads.callers.recognise(self._dialect.name, presented.secret, presented.user)
+            if known is not None:
+                return Caller(
+                    merchant=known.merchant, name=known.name, profile=known.profile, credential=known.credential
+                )
+        if route.public:
+            return NOBODY
+        raise _Refused(Fault.UNAUTHENTICATED)
+
+    async def _body(self, scope: Scope, receive: Receive, route: Route) -> tuple[Any, Any]:
+        if route.method in ("GET", "HEAD"):
+            return None, "none"  # whatever a client sends along means nothing there
+        declared = header(scope, b"content-type") or b""
+        try:
+            async with asyncio.timeout(BODY_PATIENCE_S):
+                body = await read_body(receive, self._bounds.size_max, header(scope, b"content-length"))
+            return decode(body, declared.decode("latin-1"), route.accepts, self._bounds)
+        except TooLarge:
+            raise _Refused(Fault.TOO_LARGE, headers={"Connection": "close"}) from None
+        except TimeoutError:
+            raise _Refused(Fault.BAD_BODY, "The body did not come in time.", {"Connection": "close"}) from None
+        except BadBody as error:
+            raise _Refused(Fault.BAD_BODY, str(error)) from None
+
+    async def _refuse(self, refused: _Refused, incoming: Incoming) -> Outgoing:
+        with suppress(StoreUnavailable):  # the time is a courtesy here
+            incoming = replace(incoming, at=(await self._world.store.now()).business)
+        self._world.log("mount_refused", dialect=self._dialect.name, fault=refused.fault.value, why=refused.why)
+        said = self._dialect.fault(refused.fault, incoming)
+        return replace(said, headers={**said.headers, **refused.headers})
+
+    def _broken(self, error: Exception) -> Outgoing:
+        """A fault of our own, before a handler was asked or after it had answered."""
+        self._world.log("mount_broke", dialect=self._dialect.name, error=where(error))
+        try:
+            return self._dialect.fault(Fault.INTERNAL, None)
+        except Exception as worse:
+            self._world.log("mount_broke", dialect=self._dialect.name, error=where(worse))
+            return Outgoing(status=500)
+
+
+def _query(scope: Scope) -> tuple[tuple[str, str], ...]:
+    try:
+        return decode_query(scope.get("query_string", b""))
+    except BadBody as error:
+        raise _Refused(Fault.BAD_BODY, str(error)) from None
+
+
+def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
+    if not all(is_clean(value) for value in headers.values()):
+        raise _Refused(Fault.BAD_BODY, "A header contains a NUL character.")
+    return headers

@@ -1,0 +1,957 @@
+"""The native API's endpoints: one table, from which requests are routed and OpenAPI is drawn.
+
+A handler is given who asks and what was asked, in decoded form, and returns a status with a body. Bodies are read by
+the one decoder, straight from the wire: these are the hot routes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from moneyback.api.asgi import encode_json
+from moneyback.api.problems import PROBLEM, problem, refused
+from moneyback.api.views import (
+    EventView,
+    MovementView,
+    PaymentView,
+    RefundView,
+    event_view,
+    movement_view,
+    payment_view,
+    refund_view,
+)
+from moneyback.core.admission import refundability
+from moneyback.core.commands import (
+    Admitted,
+    CloseCase,
+    Grouped,
+    Joined,
+    Keyed,
+    Moved,
+    Nudge,
+    Replayed,
+    RequestOrderRefund,
+    RequestRefund,
+    Resolve,
+    Result,
+    SaveAnswer,
+    Saved,
+    Standing,
+)
+from moneyback.core.money import currency as known_currency
+from moneyback.core.money import split
+from moneyback.core.naming import ORDER_REFUND, PAYMENT, REFUND, inward, outward
+from moneyback.core.payment import Asked, Parts, Payment
+from moneyback.core.refund import Event, Refund, State
+from moneyback.core.refusals import Reason, Refusal, refuse
+from moneyback.dialect import AddPayment
+from moneyback.flows.add_payment import NATIVE, add_payment
+from moneyback.flows.request_refund import SETTLING, await_refund, request_order_refund, request_refund
+from moneyback.flows.world import World
+from moneyback.store.access import SCOPES
+from moneyback.store.port import Cursor
+from moneyback.store.reads import PaymentsAsked, Place, Reads, RefundsAsked
+
+WAIT_S: Final = 10.0
+WAIT_S_MAX: Final = 60.0
+ANSWER_SLACK: Final = timedelta(seconds=5)
+KEY_BYTES_MAX: Final = 255
+PAGE: Final = 50
+PAGE_MAX: Final = 500
+
+
+class BadRequest(Exception):
+    """The request's shape is wrong; the message says how, for the person who wrote it."""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """Who asks, once their key is known."""
+
+    merchant: UUID
+    name: str
+    scopes: frozenset[str]
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """One request to the native API."""
+
+    method: str
+    path: str
+    arguments: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One answer: bytes that are ready to be sent."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def media_type(self) -> bytes:
+        """Problems say that they are problems."""
+        return PROBLEM if self.status >= 400 else b"application/json"
+
+
+class Surface(msgspec.Struct, frozen=True):
+    """What handlers reach."""
+
+    world: World
+    reads: Reads
+
+
+Handler = Callable[[Surface, Asker, Asking], Awaitable[Answer]]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One route. `takes` and `gives` are the types its bodies are described by."""
+
+    method: str
+    path: str
+    scope: str
+    handle: Handler
+    summary: str
+    takes: Any = None
+    gives: Any = None
+    query: tuple[str, ...] = ()
+    keyed: bool = False
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A refund to be made. `amount` is what the payer gets, in minor units; without it, all that remains."""
+
+    amount: int | None = None
+    currency: str | None = None
+    fee_refund: Literal["proportional", "none"] | int = "proportional"
+    allow_remainder: bool = False
+    expected_refundable: int | None = None
+    reason: str | None = None
+    reference: str | None = None
+    requested_by: str | None = None
+    metadata: dict[str, Any] = {}
+    scheduled_for: datetime | None = None
+    destination: str | None = None
+    scenario: str | None = None
+
+
+class NewOrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A refund of a whole order. `amount` is split over its payments by what each can still give back."""
+
+    dialect: str = NATIVE
+    amount: int | None = None
+    currency: str | None = None
+    fee_refund: Literal["proportional", "none"] = "proportional"
+    allow_remainder: bool = True
+    reason: str | None = None
+    reference: str | None = None
+    requested_by: str | None = None
+    metadata: dict[str, Any] = {}
+    destination: str | None = None
+
+
+class NewPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money that came in. `amount` is what was captured (or authorised, with that status), in minor units."""
+
+    amount: int
+    currency: str
+    dialect: str = NATIVE
+    rail: str = "sandbox"
+    status: Literal["captured", "authorized", "processing", "failed"] = "captured"
+    method: str | None = None
+    order: str | None = None
+    fees: int = 0
+    parts: Parts | None = None
+    reference: str | None = None
+    captured_at: datetime | None = None
+    scenario: str | None = None
+    metadata: dict[str, Any] = {}
+    dialect_data: dict[str, Any] = {}
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to doubt, given to the evidence of that version."""
+
+    outcome: Literal["executed", "not_sent"]
+    evidence_version: int
+    note: str
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word on why."""
+
+    note: str | None = None
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a case can be closed."""
+
+    note: str
+
+
+# --- refunds ---------------------------------------------------------------------------------------------------------
+
+
+async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Admit a refund, begin to send it, and answer once it left ready and sending, or at the wait limit."""
+    payment_id = inward(PAYMENT, asking.arguments["id"])
+    if payment_id is None:
+        return _refused(refuse(Reason.PAYMENT_NOT_FOUND))
+    asked = _shaped(asking.body, NewRefund)
+    wait = _wait_of(asking)
+    _check_scenario(asked.scenario)
+    command = RequestRefund(
+        merchant=asker.merchant,
+        id=surface.world.new_id(),
+        payment=payment_id,
+        dialect=NATIVE,
+        terms=surface.world.terms,
+        asked=Asked(payer=asked.amount, fee=asked.fee_refund),
+        currency=asked.currency,
+        expected_refundable=asked.expected_refundable,
+        allow_remainder=asked.allow_remainder or asked.amount is None,
+        reason=asked.reason,
+        reference=asked.reference,
+        requested_by=asked.requested_by or asker.name,
+        destination=asked.destination,
+        scenario=asked.scenario,
+        due_at=asked.scheduled_for,
+        metadata=asked.metadata,
+        key=_keyed(asking, wait),
+    )
+    command = msgspec.structs.replace(command, dialect_id=command.id.hex)
+    result = await request_refund(surface.world, command)
+    return await _answer(surface, asker, command.key, result, wait)
+
+
+async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Refund every payment of an order, all or nothing."""
+    asked = _shaped(asking.body, NewOrderRefund)
+    wait, reference = _wait_of(asking), asking.arguments["id"]
+    payments = await surface.reads.payments_of_order(asker.merchant, asked.dialect, reference)
+    if not payments:
+        return _refused(refuse(Reason.ORDER_NOT_FOUND, order=reference))
+    group = surface.world.new_id()
+    amounts = _leg_amounts(payments, asked.amount)
+    legs = tuple(
+        RequestRefund(
+            merchant=asker.merchant,
+            id=(leg := surface.world.new_id()),
+            payment=payment.id,
+            dialect=NATIVE,
+            dialect_id=leg.hex,
+            terms=surface.world.terms,
+            asked=Asked(payer=amount, fee=asked.fee_refund),
+            currency=asked.currency,
+            allow_remainder=asked.allow_remainder,
+            reason=asked.reason,
+            reference=asked.reference,
+            requested_by=asked.requested_by or asker.name,
+            destination=asked.destination,
+            group=group,
+            metadata=asked.metadata,
+        )
+        for payment, amount in zip(payments, amounts, strict=True)
+        if amount != 0
+    )
+    if len(legs) != len(payments):
+        empty = [outward(PAYMENT, p.id) for p, amount in zip(payments, amounts, strict=True) if amount == 0]
+        return _refused(refuse(Reason.NOTHING_LEFT, payments=empty))
+    key = _keyed(asking, wait)
+    command = RequestOrderRefund(
+        merchant=asker.merchant, id=group, dialect=asked.dialect, reference=reference, legs=legs, key=key
+    )
+    result = await request_order_refund(surface.world, command)
+    return await _answer(surface, asker, key, result, wait)
+
+
+async def read_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """One refund as it stands."""
+    id = inward(REFUND, asking.arguments["id"])
+    refund = await surface.world.store.refund(asker.merchant, id) if id is not None else None
+    return _refused(refuse(Reason.REFUND_NOT_FOUND)) if refund is None else _json(200, refund_view(refund))
+
+
+async def list_refunds(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """A merchant's refunds, newest first; filtered by payment, state, order, reference or time."""
+    query = asking.query
+    payment = query.get("payment")
+    payment_id = inward(PAYMENT, payment) if payment else None
+    if payment and payment_id is None:
+        return _page([], None)
+    found = await surface.reads.list_refunds(
+        asker.merchant,
+        RefundsAsked(
+            payment=payment_id,
+            order=query.get("order"),
+            provider_id=query.get("provider_id"),
+            states=_states(query.get("state")),
+            after=_place(query),
+            limit=_limit(query),
+        ),
+    )
+    return _page([refund_view(each) for each in found.rows], found.next)
+
+
+async def list_doubt(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Refunds whose outcome a person may have to say, longest waiting first."""
+    found = await surface.reads.refunds_for_people(asker.merchant, _limit(asking.query))
+    return _page([refund_view(each) for each in found], None)
+
+
+async def refund_evidence(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """What was seen of a refund, and every attempt to send it."""
+    id = inward(REFUND, asking.arguments["id"])
+    refund = await surface.world.store.refund(asker.merchant, id) if id is not None else None
+    if refund is None:
+        return _refused(refuse(Reason.REFUND_NOT_FOUND))
+    seen = await surface.reads.evidence_of_refund(asker.merchant, refund.id)
+    attempts = await surface.reads.attempts_of(asker.merchant, refund.id)
+    return _json(
+        200,
+        {
+            "refund": outward(REFUND, refund.id),
+            "evidence_version": refund.evidence_version,
+            "evidence": [_without(each, "merchant", "payment", "refund") for each in seen],
+            "attempts": [_without(each, "merchant", "refund") for each in attempts],
+        },
+    )
+
+
+async def cancel_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Withdraw a refund that was not sent."""
+    return await _nudge(surface, asker, asking, Event.WITHDRAWN)
+
+
+async def approve_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Let a refund that waits for a second person go ahead; its requester cannot."""
+    return await _nudge(surface, asker, asking, Event.APPROVED)
+
+
+async def reject_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Turn down a refund that waits for a second person."""
+    return await _nudge(surface, asker, asking, Event.REJECTED)
+
+
+async def resolve_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Say what became of a refund in doubt: executed, or (after the horizon) not sent."""
+    asked = _shaped(asking.body, Answered)
+    refund = await _own_refund(surface, asker, asking)
+    if isinstance(refund, Answer):
+        return refund
+    result = await surface.world.store.submit(
+        Resolve(
+            merchant=asker.merchant,
+            refund=refund.id,
+            payment=refund.payment,
+            executed=asked.outcome == "executed",
+            evidence_version=asked.evidence_version,
+            evidence=surface.world.new_id(),
+            by=asker.name,
+            note=asked.note,
+            terms=surface.world.terms,
+            key=_keyed(asking, 0.0),
+        )
+    )
+    surface.world.due.set()
+    return await _answer(surface, asker, _keyed(asking, 0.0), result, 0.0)
+
+
+async def _nudge(surface: Surface, asker: Asker, asking: Asking, event: Event) -> Answer:
+    noted = _shaped(asking.body if asking.body is not None else {}, Noted)
+    refund = await _own_refund(surface, asker, asking)
+    if isinstance(refund, Answer):
+        return refund
+    key = _keyed(asking, 0.0)
+    result = await surface.world.store.submit(
+        Nudge(
+            merchant=asker.merchant,
+            refund=refund.id,
+            payment=refund.payment,
+            event=event,
+            evidence=surface.world.new_id(),
+            by=asker.name,
+            note=noted.note,
+            key=key,
+        )
+    )
+    surface.world.due.set()
+    return await _answer(surface, asker, key, result, 0.0)
+
+
+async def _own_refund(surface: Surface, asker: Asker, asking: Asking) -> Refund | Answer:
+    id = inward(REFUND, asking.arguments["id"])
+    refund = await surface.world.store.refund(asker.merchant, id) if id is not None else None
+    return _refused(refuse(Reason.REFUND_NOT_FOUND)) if refund is None else refund
+
+
+# --- payments --------------------------------------------------------------------------------------------------------
+
+
+async def create_payment(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Register money that came in, so that it can be given back."""
+    asked = _shaped(asking.body, NewPayment)
+    _check_payment(surface.world, asked)
+    now = (await surface.world.store.now()).business
+    if asked.captured_at is not None and asked.captured_at > now:
+        raise BadRequest("captured_at lies in the future")
+    adding = AddPayment(
+        amount=asked.amount,
+        currency=asked.currency,
+        status=asked.status,
+        method=asked.method,
+        order=asked.order,
+        fees=asked.fees,
+        parts=asked.parts,
+        document=asked.dialect_data,
+        metadata=asked.metadata,
+    )
+    try:
+        added = await add_payment(
+            surface.world,
+            asker.merchant,
+            asked.dialect,
+            asked.rail,
+            adding,
+            reference=asked.reference or "",
+            captured_at=asked.captured_at,
+            scenario=asked.scenario,
+        )
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    if isinstance(added, Refusal):
+        return _refused(added)
+    return _json(201 if added.created else 200, payment_view(added.payment))
+
+
+async def read_payment(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """One payment as it stands."""
+    payment = await _own_payment(surface, asker, asking)
+    return payment if isinstance(payment, Answer) else _json(200, payment_view(payment))
+
+
+async def list_payments(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """A merchant's payments, newest first."""
+    query = asking.query
+    if (dialect := query.get("dialect")) and (name := query.get("dialect_id")):
+        one = await surface.reads.find_payment(asker.merchant, dialect, name)
+        return _page([payment_view(one)] if one is not None else [], None)
+    found = await surface.reads.list_payments(
+        asker.merchant,
+        PaymentsAsked(
+            dialect=query.get("dialect"),
+            order=query.get("order"),
+            reference=query.get("reference"),
+            after=_place(query),
+            limit=_limit(query),
+        ),
+    )
+    return _page([payment_view(each) for each in found.rows], found.next)
+
+
+async def read_refundability(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """What could be given back now, as a whole or in part, and every reason against it."""
+    payment = await _own_payment(surface, asker, asking)
+    if isinstance(payment, Answer):
+        return payment
+    amount = asking.query.get("amount")
+    if amount is not None and not (amount.isascii() and amount.isdigit()):
+        raise BadRequest("amount is a whole number of minor units")
+    now = (await surface.world.store.now()).business
+    children = await surface.world.store.children(asker.merchant, payment.id)
+    asked = Asked(payer=int(amount)) if amount is not None else Asked()
+    amounts, failing = refundability(
+        payment, surface.world.terms(payment), now, tuple(children.refunds.values()), asked
+    )
+    body = refused(Refusal(failing))[1] if failing else b"{}"
+    return _json(
+        200,
+        {
+            "payment": outward(PAYMENT, payment.id),
+            "refundable": payment.refundable,
+            "currency": payment.currency,
+            "possible": not failing,
+            "amount": amounts.payer,
+            "wallet_amount": amounts.wallet,
+            "fee_refund": amounts.fee_return,
+            "reasons": msgspec.json.decode(body).get("reasons", []),
+        },
+    )
+
+
+async def payment_history(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """All that hangs on a payment: refunds, external refunds, disputes, cases."""
+    payment = await _own_payment(surface, asker, asking)
+    if isinstance(payment, Answer):
+        return payment
+    children = await surface.world.store.children(asker.merchant, payment.id)
+    return _json(
+        200,
+        {
+            "payment": payment_view(payment),
+            "refunds": [refund_view(each) for each in children.refunds.values()],
+            "external_refunds": [_without(each, "merchant", "payment") for each in children.externals.values()],
+            "disputes": [_without(each, "merchant", "payment") for each in children.disputes.values()],
+            "cases": [_without(each, "merchant", "payment") for each in children.cases.values()],
+        },
+    )
+
+
+async def close_payment_case(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Close a contradiction on a payment; sending for it resumes when the last one is closed."""
+    asked = _shaped(asking.body, Closing)
+    id, number = inward(PAYMENT, asking.arguments["id"]), asking.arguments["number"]
+    if id is None or not (number.isascii() and number.isdigit()):
+        return _refused(refuse(Reason.CASE_NOT_FOUND))
+    result = await surface.world.store.submit(
+        CloseCase(merchant=asker.merchant, payment=id, number=int(number[:9]), by=asker.name, note=asked.note)
+    )
+    surface.world.due.set()
+    return _refused(result) if isinstance(result, Refusal) else _json(200, payment_view(_standing(result)))
+
+
+async def _own_payment(surface: Surface, asker: Asker, asking: Asking) -> Payment | Answer:
+    id = inward(PAYMENT, asking.arguments["id"])
+    payment = await surface.world.store.payment(asker.merchant, id) if id is not None else None
+    return _refused(refuse(Reason.PAYMENT_NOT_FOUND)) if payment is None else payment
+
+
+def _standing(result: Result) -> Payment:
+    assert isinstance(result, Standing)
+    return result.payment
+
+
+# --- ledger and events -----------------------------------------------------------------------------------------------
+
+
+async def list_movements(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """The ledger's movements, oldest first; of one payment or one refund if asked."""
+    query = asking.query
+    payment, refund = query.get("payment"), query.get("refund")
+    payment_id = inward(PAYMENT, payment) if payment else None
+    refund_id = inward(REFUND, refund) if refund else None
+    if (payment and payment_id is None) or (refund and refund_id is None):
+        return _page([], None)
+    cursor = query.get("cursor", "0")
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise BadRequest("cursor is not one that was given out here")
+    limit = _limit(query)
+    found = await surface.reads.list_movements(
+        asker.merchant, payment=payment_id, refund=refund_id, after=int(cursor), limit=limit
+    )
+    more = str(found[-1].number) if len(found) == limit else None
+    return _page([movement_view(each.movement) for each in found], more)
+
+
+async def list_events(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """The event log after a cursor. An empty page means: nothing new yet; ask again with the same cursor."""
+    text = asking.query.get("after")
+    after = _cursor(text)
+    found = await surface.world.store.events(asker.merchant, after, _limit(asking.query))
+    shown = [event_view(each.event, _cursor_text(each.cursor)) for each in found]
+    return _json(200, {"data": shown, "next_cursor": shown[-1].cursor if shown else text})
+
+
+def _cursor(text: str | None) -> Cursor:
+    if not text:
+        return Cursor()
+    parts = text.split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+        raise BadRequest("after is not a cursor that was given out here")
+    epoch, xid, id = map(int, parts)
+    return Cursor(xid, id, epoch)
+
+
+def _cursor_text(cursor: Cursor) -> str:
+    return f"{cursor.epoch}-{cursor.xid}-{cursor.id}"
+
+
+# --- answering once --------------------------------------------------------------------------------------------------
+
+
+async def _answer(surface: Surface, asker: Asker, key: Keyed | None, result: Result, wait: float | None) -> Answer:
+    """The answer to a command: waited for where there is something to wait for, and the same for ever under a key."""
+    if isinstance(result, Replayed):
+        return await _replay(surface, asker, result, wait)
+    rendered = _render(wait is None)(result)
+    if rendered is None:
+        assert isinstance(result, Admitted | Joined)
+        refund, payment = await await_refund(surface.world, result.refund, wait or 0.0)
+        if key is not None:
+            return await _stored(surface, asker, key, refund, payment)
+        rendered = _settled(refund)
+    return _answered(*rendered)
+
+
+async def _stored(surface: Surface, asker: Asker, key: Keyed, refund: Refund, payment: Payment) -> Answer:
+    """The bytes that stand under the key; at the wait limit those are the refund as it stands, written down first."""
+    row = await surface.world.store.key(asker.merchant, key.dialect, key.key)
+    if row is not None and row.answer is not None and row.status is not None:
+        return _answered(row.status, row.answer)
+    status, body = _settled(refund)
+    saved = await surface.world.store.submit(
+        SaveAnswer(merchant=asker.merchant, dialect=key.dialect, idempotency_key=key.key, status=status, answer=body)
+    )
+    assert isinstance(saved, Saved)
+    return _answered(saved.status, saved.answer)
+
+
+async def _replay(surface: Surface, asker: Asker, replayed: Replayed, wait: float | None) -> Answer:
+    """Join the request that came first. Past its due time its owner counts as dead: the refund answers for itself."""
+    world, row = surface.world, replayed.key
+    left, pause = WAIT_S if wait is None else wait, 0.05
+    while row.answer is None:
+        now = await world.store.now()
+        if now.real >= row.answer_due and row.refund is not None:
+            refund = await world.store.refund(asker.merchant, row.refund)
+            payment = await world.store.payment(asker.merchant, refund.payment) if refund is not None else None
+            if refund is not None and payment is not None:
+                key = Keyed(row.dialect, row.key, row.fingerprint, timedelta(), _render(False))
+                return await _stored(surface, asker, key, refund, payment)
+        if left <= 0:
+            body = problem(
+                409, "request_in_progress", "The first request under this Idempotency-Key is not answered yet."
+            )
+            return Answer(409, body, ((b"retry-after", b"1"),))
+        await world.sleep(pause)
+        left, pause = left - pause, min(2 * pause, 0.5)
+        row = await world.store.key(asker.merchant, row.dialect, row.key) or row
+    assert row.status is not None
+    return Answer(row.status, row.answer, ((b"idempotency-replayed", b"true"),))
+
+
+def _render(at_once: bool) -> Callable[[Result], tuple[int, bytes] | None]:
+    """How a result is written down once it is final; `at_once` does not wait for the refund."""
+
+    def render(result: Result) -> tuple[int, bytes] | None:
+        match result:
+            case Refusal():
+                return refused(result)
+            case Admitted(refund=refund) | Joined(refund=refund):
+                return _settled(refund) if at_once or refund.state not in SETTLING else None
+            case Moved(refund=refund):
+                return None if refund.state in SETTLING and not result.changed else (_moved(refund))
+            case Grouped():
+                return 202, encode_json(_group(result))
+            case Standing(payment=payment):
+                return 200, encode_json(payment_view(payment))
+            case _:
+                return None
+
+    return render
+
+
+def _settled(refund: Refund) -> tuple[int, bytes]:
+    return (202 if refund.state in SETTLING else 201), encode_json(refund_view(refund))
+
+
+def _moved(refund: Refund) -> tuple[int, bytes]:
+    return 200, encode_json(refund_view(refund))
+
+
+def _group(grouped: Grouped) -> dict[str, Any]:
+    first = grouped.legs[0].refund
+    return {
+        "id": outward(ORDER_REFUND, first.group) if first.group else None,
+        "object": "order_refund",
+        "order": grouped.order.reference,
+        "amount": sum(leg.refund.payer for leg in grouped.legs),
+        "currency": first.currency,
+        "refunds": [refund_view(leg.refund) for leg in grouped.legs],
+    }
+
+
+# --- reading what was asked ------------------------------------------------------------------------------------------
+
+
+def _shaped(body: Any, shape: type[Any]) -> Any:
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object" if body is not None else "a JSON body is needed")
+    try:
+        return msgspec.convert(body, shape)
+    except msgspec.ValidationError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _keyed(asking: Asking, wait: float | None) -> Keyed | None:
+    key = asking.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not key or len(key.encode()) > KEY_BYTES_MAX:
+        raise BadRequest(f"an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes")
+    return Keyed(
+        NATIVE, key, fingerprint(asking), timedelta(seconds=wait or 0) + ANSWER_SLACK, _render(at_once=wait is None)
+    )
+
+
+def fingerprint(asking: Asking) -> bytes:
+    """What makes two requests the same: method, path and decoded body, however it was written down."""
+    body = msgspec.json.encode(asking.body, order="sorted")
+    return hashlib.sha256(b"\n".join((asking.method.encode(), asking.path.encode(), body))).digest()
+
+
+def _wait_of(asking: Asking) -> float | None:
+    """Seconds to wait for the refund; None answers at once (`Prefer: respond-async`)."""
+    wait: float | None = WAIT_S
+    for preference in asking.headers.get("prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name == "respond-async":
+            return None
+        if name == "wait" and value.isascii() and value.isdigit() and len(value) < 6:
+            wait = min(float(int(value)), WAIT_S_MAX)
+    return wait
+
+
+def _states(text: str | None) -> frozenset[State]:
+    try:
+        return frozenset(State(word) for word in text.split(",")) if text else frozenset()
+    except ValueError as error:
+        raise BadRequest(f"state is one or more of: {', '.join(each.value for each in State)}") from error
+
+
+def _place(query: Mapping[str, str]) -> Place | None:
+    text = query.get("cursor")
+    try:
+        return Place.read(text) if text else None
+    except ValueError as error:
+        raise BadRequest("cursor is not one that was given out here") from error
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", str(PAGE))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= PAGE_MAX):
+        raise BadRequest(f"limit is a whole number from 1 to {PAGE_MAX}")
+    return int(text)
+
+
+def _check_payment(world: World, asked: NewPayment) -> None:
+    if asked.amount <= 0 or asked.fees < 0 or asked.fees >= asked.amount:
+        raise BadRequest("amount is positive, and fees are less than it and not negative")
+    if asked.dialect != NATIVE and asked.dialect not in world.dialects:
+        raise BadRequest(f"no such dialect; there are: {', '.join([NATIVE, *world.dialects])}")
+    if asked.rail not in world.rails:
+        raise BadRequest(f"no such rail; there are: {', '.join(world.rails)}")
+    if asked.captured_at is not None and asked.captured_at.tzinfo is None:
+        raise BadRequest("captured_at needs a time zone")
+    try:
+        known_currency(asked.currency)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    _check_scenario(asked.scenario)
+
+
+def _check_scenario(scenario: str | None) -> None:
+    if scenario is None:
+        return
+    from moneyback.bank.scenario import parse  # noqa: PLC0415
+
+    try:
+        parse(scenario)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _leg_amounts(payments: tuple[Payment, ...], amount: int | None) -> tuple[int | None, ...]:
+    if amount is None:
+        return tuple(None for _ in payments)
+    weights = [payment.refundable for payment in payments]
+    if amount <= 0 or not any(weights):
+        return tuple(amount for _ in payments)
+    return split(amount, weights)
+
+
+def _without(value: msgspec.Struct, *names: str) -> dict[str, Any]:
+    shown = msgspec.to_builtins(value)
+    return {name: member for name, member in shown.items() if name not in names}
+
+
+def _json(status: int, value: Any) -> Answer:
+    return Answer(status, encode_json(value))
+
+
+def _page(shown: list[Any], cursor: object) -> Answer:
+    return _json(200, {"data": shown, "next_cursor": str(cursor) if cursor is not None else None})
+
+
+def _answered(status: int, body: bytes) -> Answer:
+    return Answer(status, body)
+
+
+def _refused(refusal: Refusal) -> Answer:
+    return Answer(*refused(refusal))
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="POST",
+        path="/v1/payments/{id}/refunds",
+        scope="refunds:write",
+        handle=create_refund,
+        summary="Refund a payment",
+        takes=NewRefund,
+        gives=RefundView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/refunds/{id}",
+        scope="refunds:read",
+        handle=read_refund,
+        summary="Read a refund",
+        gives=RefundView,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/doubt",
+        scope="refunds:read",
+        handle=list_doubt,
+        summary="List refunds that wait for a person",
+        gives=list[RefundView],
+        query=("limit",),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/refunds",
+        scope="refunds:read",
+        handle=list_refunds,
+        summary="List refunds",
+        gives=list[RefundView],
+        query=("payment", "order", "provider_id", "state", "cursor", "limit"),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/refunds/{id}/evidence",
+        scope="refunds:read",
+        handle=refund_evidence,
+        summary="What was seen of a refund",
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/refunds/{id}/cancel",
+        scope="refunds:write",
+        handle=cancel_refund,
+        summary="Withdraw a refund that was not sent",
+        takes=Noted,
+        gives=RefundView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/refunds/{id}/approve",
+        scope="refunds:write",
+        handle=approve_refund,
+        summary="Approve a refund",
+        takes=Noted,
+        gives=RefundView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/refunds/{id}/reject",
+        scope="refunds:write",
+        handle=reject_refund,
+        summary="Reject a refund",
+        takes=Noted,
+        gives=RefundView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/refunds/{id}/resolve",
+        scope="refunds:resolve",
+        handle=resolve_refund,
+        summary="Answer the doubt about a refund",
+        takes=Answered,
+        gives=RefundView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/payments",
+        scope="payments:write",
+        handle=create_payment,
+        summary="Register a payment",
+        takes=NewPayment,
+        gives=PaymentView,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/payments",
+        scope="payments:read",
+        handle=list_payments,
+        summary="List payments",
+        gives=list[PaymentView],
+        query=("dialect", "dialect_id", "order", "reference", "cursor", "limit"),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/payments/{id}",
+        scope="payments:read",
+        handle=read_payment,
+        summary="Read a payment",
+        gives=PaymentView,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/payments/{id}/refundability",
+        scope="payments:read",
+        handle=read_refundability,
+        summary="What could be refunded now, and why not more",
+        query=("amount",),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/payments/{id}/history",
+        scope="payments:read",
+        handle=payment_history,
+        summary="All that hangs on a payment",
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/payments/{id}/cases/{number}/close",
+        scope="refunds:resolve",
+        handle=close_payment_case,
+        summary="Close a case of a payment",
+        takes=Closing,
+        gives=PaymentView,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/orders/{id}/refunds",
+        scope="refunds:write",
+        handle=create_order_refund,
+        summary="Refund a whole order",
+        takes=NewOrderRefund,
+        keyed=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/ledger/movements",
+        scope="ledger:read",
+        handle=list_movements,
+        summary="List the ledger's movements",
+        gives=list[MovementView],
+        query=("payment", "refund", "cursor", "limit"),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/events",
+        scope="events:read",
+        handle=list_events,
+        summary="Read the event log",
+        gives=list[EventView],
+        query=("after", "limit"),
+    ),
+)
+assert all(endpoint.scope in SCOPES for endpoint in ENDPOINTS)

@@ -1,0 +1,252 @@
+"""The `moneyback` command. It reads what a person typed, calls one thing, and says what came of it.
+
+Imports are late, so that `--help` answers at once. A user's mistake is one sentence and an exit code, no traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from moneyback.settings import Settings
+
+app = typer.Typer(
+    name="moneyback",
+    help="Give money back through any provider: at most once, never lost, never more than came in.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys = typer.Typer(help="Keys of the native API.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where Moneyback keeps its data [default: $XDG_DATA_HOME/moneyback]."),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=64, help="API processes [default: the cores, at most 4].")]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option("--ready-file", metavar="FILE", help="Written when all is ready [default: DIR/ready.json]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8900,
+    workers: Workers = None,
+    data: DataDir = None,
+    ready_file: ReadyFile = None,
+) -> None:
+    """A demo merchant with payments to refund in every dialect, at a bank that only pretends. Keeps what you do."""
+    _serve(host, port, workers, data, ready_file, sandbox=True, with_worker=True)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8900,
+    workers: Workers = None,
+    data: DataDir = None,
+    ready_file: ReadyFile = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Answer requests only; run `moneyback worker`.")
+    ] = False,
+) -> None:
+    """Serve the native API and every dialect. With MONEYBACK_DATABASE_URL on that PostgreSQL, else on its own."""
+    _serve(host, port, workers, data, ready_file, sandbox=False, with_worker=not no_worker)
+
+
+@app.command()
+def worker(data: DataDir = None) -> None:
+    """Do the background work without answering requests: send what waits, look at what is in doubt."""
+    from moneyback.processes import database  # noqa: PLC0415
+    from moneyback.wiring import work_until_stopped  # noqa: PLC0415
+
+    with _plainly(), database(_settings(data)) as (settings, _):
+        asyncio.run(work_until_stopped(settings))
+
+
+@app.command()
+def migrate(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Bring the database up to date. Safe to repeat, and safe to run while Moneyback serves."""
+    from moneyback.processes import database  # noqa: PLC0415
+    from moneyback.wiring import prepare_database  # noqa: PLC0415
+
+    with _plainly(), database(_settings(data)) as (settings, _):
+        applied = asyncio.run(prepare_database(_dsn(settings)))
+    if as_json:
+        _print_json({"applied": applied})
+    else:
+        out.print("\n".join(f"applied {name}" for name in applied) or "up to date")
+
+
+@app.command()
+def verify(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Recompute every balance and counter from the ledger's movements. Prints what differs; nothing should."""
+    from moneyback.processes import database  # noqa: PLC0415
+    from moneyback.store.verify import verify as compare  # noqa: PLC0415
+
+    with _plainly(), database(_settings(data)) as (settings, _):
+        report = asyncio.run(compare(_dsn(settings)))
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        out.print(str(report))
+    raise typer.Exit(0 if report.clean else 1)
+
+
+@keys.command("create")
+def create_key(
+    merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…), or a name: then a new merchant is made.")],
+    scope: Annotated[list[str] | None, typer.Option(help="May be repeated [default: all but control].")] = None,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key of the native API. It is shown once."""
+    from moneyback.wiring import make_key  # noqa: PLC0415
+
+    made = _with_database(data, lambda settings: make_key(settings, merchant, scope, name))
+    if as_json:
+        _print_json(made)
+    else:
+        out.print(f"merchant {made['merchant']}\nkey      {made['key']}\nscopes   {' '.join(made['scopes'])}")
+
+
+@keys.command("list")
+def list_keys(merchant: str, data: DataDir = None, as_json: AsJson = False) -> None:
+    """A merchant's keys, without the keys themselves."""
+    from moneyback.wiring import known_keys  # noqa: PLC0415
+
+    found = _with_database(data, lambda settings: known_keys(settings, merchant))
+    if as_json:
+        _print_json(found)
+    elif not found:
+        out.print("no keys")
+    for each in found if not as_json else ():
+        revoked = f" revoked {each['revoked_at']}" if each["revoked_at"] else ""
+        out.print(f"{each['id']}  {each['name'] or '-'}  {' '.join(each['scopes'])}{revoked}")
+
+
+@keys.command("revoke")
+def revoke_key(merchant: str, key_id: str, data: DataDir = None) -> None:
+    """End a key for good."""
+    from moneyback.wiring import end_key  # noqa: PLC0415
+
+    if not _with_database(data, lambda settings: end_key(settings, merchant, key_id)):
+        _fail(f"{merchant} has no key {key_id} that could be revoked")
+    out.print("revoked")
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+def _serve(
+    host: str,
+    port: int,
+    workers: int | None,
+    data: Path | None,
+    ready_file: Path | None,
+    *,
+    sandbox: bool,
+    with_worker: bool,
+) -> None:
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from moneyback.processes import at, database, demand_free_port, supervise  # noqa: PLC0415
+    from moneyback.wiring import prepare, prepare_database  # noqa: PLC0415
+
+    with _plainly():
+        demand_free_port(host, port)
+        with database(_settings(data)) as (found, cluster):
+            settings = replace(
+                found,
+                host=host,
+                port=port,
+                workers=workers or min(os.cpu_count() or 1, 4),
+                with_worker=with_worker,
+                sandbox=sandbox,
+            )
+            lines: list[str] = []
+            if sandbox:
+                sections, lines = asyncio.run(prepare(settings))
+            else:
+                asyncio.run(prepare_database(_dsn(settings)))
+                sections = {"native": {"base_url": f"http://{at(host, port)}/v1"}}
+
+            def announce() -> None:
+                out.print(f"Moneyback serves on http://{at(host, port)} (API reference: /docs). Stop with Ctrl-C.")
+                if lines:
+                    out.print("\nTry:\n\n" + "\n\n".join(lines) + "\n")
+
+            supervise(
+                settings,
+                cluster,
+                ready_file=ready_file or Path(settings.data_dir) / "ready.json",
+                describe=lambda: sections,
+                announce=announce,
+            )
+
+
+def _settings(data: Path | None) -> Settings:
+    from moneyback.settings import settings_from_environment  # noqa: PLC0415
+
+    return settings_from_environment(data)
+
+
+def _dsn(settings: Settings) -> str:
+    assert settings.dsn is not None
+    return settings.dsn
+
+
+def _with_database(data: Path | None, story: Any) -> Any:
+    from moneyback.processes import database  # noqa: PLC0415
+
+    with _plainly(), database(_settings(data)) as (settings, _):
+        return asyncio.run(story(settings))
+
+
+class _plainly:  # noqa: N801 - reads as a word in a with statement
+    """Turns the failures a user can do something about into one sentence and exit code 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        from asyncpg import PostgresError  # noqa: PLC0415
+
+        from moneyback.processes import PortTaken  # noqa: PLC0415
+        from moneyback.store.embedded import EmbeddedError  # noqa: PLC0415
+        from moneyback.wiring import UserMistake  # noqa: PLC0415
+
+        if isinstance(error, PortTaken | EmbeddedError | UserMistake):
+            _fail(str(error))
+        if isinstance(error, PostgresError | OSError):
+            _fail(f"the database cannot be used: {error}")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _fail(sentence: str) -> NoReturn:
+    err.print(f"moneyback: {sentence}")
+    raise typer.Exit(1)

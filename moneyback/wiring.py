@@ -1,0 +1,231 @@
+"""The world is built here, once a process; a test builds another with the same functions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from moneyback.api.app import Application
+from moneyback.bank.client import account_of, capture_of, client_for
+from moneyback.bank.port import Bank
+from moneyback.bank.postgres import PostgresBank
+from moneyback.bank.transport import BankTransport
+from moneyback.core.commands import Now
+from moneyback.core.naming import KEY, MERCHANT, inward, outward
+from moneyback.core.payment import Payment
+from moneyback.core.refund import Refund
+from moneyback.dialect import Call, Reply
+from moneyback.dialects import load_dialects
+from moneyback.flows.notices import take_notices
+from moneyback.flows.world import Rail, World
+from moneyback.ids import new_id, new_secret
+from moneyback.sandbox import describe, prepare_demo, suggestions
+from moneyback.settings import Settings, handed_down
+from moneyback.store.access import NATIVE, SCOPES, Access
+from moneyback.store.figures import Figures, figures
+from moneyback.store.migrate import migrate
+from moneyback.store.postgres import PostgresStore, open_store
+from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
+from moneyback.workers.loop import exit_with_parent, run_worker
+
+SANDBOX_RAILS = {"sandbox": 4, **{f"sandbox-{rung}": rung for rung in range(4)}}
+"""The built-in rails, and the rung of each: how much its bank lets us know after a lost answer."""
+
+
+class UserMistake(Exception):
+    """What a person asked for cannot be done as asked; the message says why."""
+
+
+class Wired(msgspec.Struct, frozen=True):
+    """A process's world with the parts a surface needs beside it."""
+
+    world: World
+    store: PostgresStore
+    reads: Reads
+    access: Access
+    bank: PostgresBank
+
+    async def figures(self) -> Figures:
+        """What operators watch."""
+        return await figures(self.store)
+
+    async def payment_by_reference(self, merchant: UUID, rail: str, reference: str) -> Payment | None:
+        """The payment a rail's provider knows by this reference."""
+        page = await self.reads.list_payments(merchant, PaymentsAsked(rail=rail, reference=reference, limit=1))
+        return page.rows[0] if page.rows else None
+
+    async def refund_by_provider_id(self, merchant: UUID, rail: str, provider_id: str) -> Refund | None:
+        """Our refund the provider knows by this id."""
+        page = await self.reads.list_refunds(merchant, RefundsAsked(rail=rail, provider_id=provider_id, limit=1))
+        return page.rows[0] if page.rows else None
+
+    async def close(self) -> None:
+        """Let everything go, oldest last."""
+        for flight in tuple(self.world.flights.values()):
+            await asyncio.wait({flight})
+        await self.bank.close()
+        await self.store.close()
+
+
+async def prepare_database(dsn: str) -> list[str]:
+    """Every schema, and a sequence for each dialect with numeric ids. Returns what was applied now."""
+    numbered = [name for name, dialect in load_dialects().items() if dialect.numbered]
+    applied = await migrate(dsn, sequences=numbered)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await PostgresBank.migrate(connection)
+    finally:
+        await connection.close()
+    return applied
+
+
+@asynccontextmanager
+async def wired(dsn: str) -> AsyncIterator[Wired]:
+    """The world on a prepared database, closed again at the end."""
+    store = await open_store(dsn)
+    bank = await PostgresBank(dsn).open()
+    rails = sandbox_rails(bank, store.clock)
+    log = structlog.get_logger()
+    world = World(store=store, rails=rails, dialects=load_dialects(), new_id=new_id, log=log.info)
+    parts = Wired(world, store, Reads(store), Access(store), bank)
+    try:
+        yield parts
+    finally:
+        await parts.close()
+
+
+def sandbox_rails(bank: Bank, clock: Callable[[], Awaitable[Now]]) -> dict[str, Rail]:
+    """The rails that end at the sandbox bank; one a rung."""
+    transport = BankTransport(bank, clock)
+
+    async def exchange(call: Call, *, deadline: float) -> Reply:
+        left_s = deadline - asyncio.get_running_loop().time()
+        return await transport.exchange(call, deadline=(await clock()).real + timedelta(seconds=left_s))
+
+    async def opened(payment: Payment) -> None:
+        await bank.register(account_of(payment), capture_of(payment))
+
+    return {
+        name: Rail(
+            name=name,
+            account=name,
+            client=client_for(rung),
+            exchange=lambda _payment: exchange,
+            opened=opened,
+            wallets_limited=True,
+        )
+        for name, rung in SANDBOX_RAILS.items()
+    }
+
+
+def create_app() -> Application:
+    """The ASGI application of one worker process; its world is built when the server starts it."""
+    settings = handed_down()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[Wired]:
+        assert settings.dsn is not None
+        async with wired(settings.dsn) as parts:
+            tasks = [asyncio.create_task(run_worker(parts.world, notices_of(parts)))] if settings.with_worker else []
+            if settings.parent is not None:
+                tasks.append(asyncio.create_task(exit_with_parent(settings.parent)))
+            try:
+                yield parts
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    return Application(settings, lifespan)
+
+
+def notices_of(parts: Wired) -> Callable[[], Awaitable[int]]:
+    """What the sandbox bank reports by itself, taken in."""
+
+    async def notices() -> int:
+        return await take_notices(parts.world, parts, parts.bank)
+
+    return notices
+
+
+async def work_until_stopped(settings: Settings) -> None:
+    """A process that only works."""
+    assert settings.dsn is not None
+    await prepare_database(settings.dsn)
+    async with wired(settings.dsn) as parts:
+        await run_worker(parts.world, notices_of(parts))
+
+
+async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """A sandbox's database, demo merchant and payments: the ready file's sections, and what to try."""
+    assert settings.dsn is not None
+    await prepare_database(settings.dsn)
+    async with wired(settings.dsn) as parts:
+        await parts.access.allow_clock()
+        demo = await prepare_demo(parts.world, parts.access, Path(settings.data_dir))
+        sections = await describe(parts.world, demo, settings.host, settings.port)
+        first = next((ids[0] for each in demo.dialects.values() if (ids := each.payments)), None)
+        payment = outward("pay", first) if first is not None else None
+        return sections, suggestions(parts.world.dialects, sections, payment)
+
+
+async def make_key(settings: Settings, merchant: str, scopes: list[str] | None, name: str) -> dict[str, Any]:
+    """A native key; a merchant that is not an id is a new merchant's name. Raises UserMistake."""
+    chosen = tuple(scopes or (each for each in SCOPES if not each.startswith("control")))
+    if unknown := sorted(set(chosen) - set(SCOPES)):
+        raise UserMistake(f"no such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}")
+    assert settings.dsn is not None
+    await prepare_database(settings.dsn)
+    async with wired(settings.dsn) as parts:
+        owner = inward(MERCHANT, merchant)
+        if owner is None:
+            owner = new_id()
+            await parts.access.add_merchant(owner, merchant)
+        elif not await parts.access.has_merchant(owner):
+            raise UserMistake(f"there is no merchant {merchant}")
+        key = f"mb_{new_secret(40)}"
+        await parts.access.add_credential(owner, new_id(), NATIVE, secret=key, name=name, scopes=chosen)
+    return {"merchant": outward(MERCHANT, owner), "key": key, "scopes": list(chosen)}
+
+
+async def known_keys(settings: Settings, merchant: str) -> list[dict[str, Any]]:
+    """A merchant's native keys. Raises UserMistake for an unknown merchant."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        found = await parts.access.credentials(owner, NATIVE)
+    return [
+        {
+            "id": outward(KEY, each.id),
+            "name": each.name,
+            "scopes": list(each.scopes),
+            "created_at": each.created_at.isoformat(),
+            "revoked_at": each.revoked_at.isoformat() if each.revoked_at else None,
+        }
+        for each in found
+    ]
+
+
+async def end_key(settings: Settings, merchant: str, key: str) -> bool:
+    """Revoke a native key; False when there is none to revoke."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        id = inward(KEY, key)
+        return id is not None and await parts.access.revoke(owner, id)
+
+
+@asynccontextmanager
+async def _of_merchant(settings: Settings, merchant: str) -> AsyncIterator[tuple[Wired, UUID]]:
+    assert settings.dsn is not None
+    await prepare_database(settings.dsn)
+    async with wired(settings.dsn) as parts:
+        owner = inward(MERCHANT, merchant)
+        if owner is None or not await parts.access.has_merchant(owner):
+            raise UserMistake(f"there is no merchant {merchant}")
+        yield parts, owner

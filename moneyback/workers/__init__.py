@@ -1,0 +1,1 @@
+"""Background work of a process: the loop that does what is due."""
