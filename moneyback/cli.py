@@ -73,10 +73,56 @@ def serve(
 
 
 @app.command()
+def twin(
+    provider: Annotated[str, typer.Argument(help="Which provider: the name of a dialect.")],
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port [default: 9001 and up, one a dialect].")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:P", help="A fault and its probability. Repeat.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed meets the same faults again.")] = 0,
+    clock: Annotated[bool, typer.Option(help="Let /_control/clock move the clock.")] = True,
+    slow_seconds: Annotated[float, typer.Option(min=0, max=3600, help="How late a slow answer is.")] = 35.0,
+    lag_seconds: Annotated[int, typer.Option(min=0, max=86_400, help="How long lists lag.")] = 10,
+    host: Host = "127.0.0.1",
+    data: DataDir = None,
+    ready_file: ReadyFile = None,
+) -> None:
+    """One provider's double at the root of a port: its refund API on a bank that pretends, with faults and a clock."""
+    from moneyback.api.twin import read_faults
+    from moneyback.dialects import load_dialects
+    from moneyback.settings import settings_from_environment
+
+    known = load_dialects()
+    if provider not in known:
+        _fail(f"no such provider: {provider}. There are: {', '.join(known)}")
+    try:
+        chances = read_faults(fault or [])
+    except ValueError as error:
+        _fail(str(error))
+    _serve(
+        host,
+        port or known[provider].twin_port,
+        1,
+        data or Path(settings_from_environment().data_dir) / "twins" / provider,
+        ready_file,
+        sandbox=True,
+        with_worker=True,
+        twin=provider,
+        faults=chances,
+        seed=seed,
+        slow_s=slow_seconds,
+        lag_s=lag_seconds,
+        movable=clock,
+    )
+
+
+@app.command()
 def worker(data: DataDir = None) -> None:
     """Do the background work without answering requests: send what waits, look at what is in doubt."""
-    from moneyback.processes import database  # noqa: PLC0415
-    from moneyback.wiring import work_until_stopped  # noqa: PLC0415
+    from moneyback.processes import database
+    from moneyback.wiring import work_until_stopped
 
     with _plainly(), database(_settings(data)) as (settings, _):
         asyncio.run(work_until_stopped(settings))
@@ -85,8 +131,8 @@ def worker(data: DataDir = None) -> None:
 @app.command()
 def migrate(data: DataDir = None, as_json: AsJson = False) -> None:
     """Bring the database up to date. Safe to repeat, and safe to run while Moneyback serves."""
-    from moneyback.processes import database  # noqa: PLC0415
-    from moneyback.wiring import prepare_database  # noqa: PLC0415
+    from moneyback.processes import database
+    from moneyback.wiring import prepare_database
 
     with _plainly(), database(_settings(data)) as (settings, _):
         applied = asyncio.run(prepare_database(_dsn(settings)))
@@ -99,8 +145,8 @@ def migrate(data: DataDir = None, as_json: AsJson = False) -> None:
 @app.command()
 def verify(data: DataDir = None, as_json: AsJson = False) -> None:
     """Recompute every balance and counter from the ledger's movements. Prints what differs; nothing should."""
-    from moneyback.processes import database  # noqa: PLC0415
-    from moneyback.store.verify import verify as compare  # noqa: PLC0415
+    from moneyback.processes import database
+    from moneyback.store.verify import verify as compare
 
     with _plainly(), database(_settings(data)) as (settings, _):
         report = asyncio.run(compare(_dsn(settings)))
@@ -120,7 +166,7 @@ def create_key(
     as_json: AsJson = False,
 ) -> None:
     """Make a key of the native API. It is shown once."""
-    from moneyback.wiring import make_key  # noqa: PLC0415
+    from moneyback.wiring import make_key
 
     made = _with_database(data, lambda settings: make_key(settings, merchant, scope, name))
     if as_json:
@@ -132,7 +178,7 @@ def create_key(
 @keys.command("list")
 def list_keys(merchant: str, data: DataDir = None, as_json: AsJson = False) -> None:
     """A merchant's keys, without the keys themselves."""
-    from moneyback.wiring import known_keys  # noqa: PLC0415
+    from moneyback.wiring import known_keys
 
     found = _with_database(data, lambda settings: known_keys(settings, merchant))
     if as_json:
@@ -147,7 +193,7 @@ def list_keys(merchant: str, data: DataDir = None, as_json: AsJson = False) -> N
 @keys.command("revoke")
 def revoke_key(merchant: str, key_id: str, data: DataDir = None) -> None:
     """End a key for good."""
-    from moneyback.wiring import end_key  # noqa: PLC0415
+    from moneyback.wiring import end_key
 
     if not _with_database(data, lambda settings: end_key(settings, merchant, key_id)):
         _fail(f"{merchant} has no key {key_id} that could be revoked")
@@ -168,11 +214,12 @@ def _serve(
     *,
     sandbox: bool,
     with_worker: bool,
+    **twin: Any,
 ) -> None:
-    from msgspec.structs import replace  # noqa: PLC0415
+    from msgspec.structs import replace
 
-    from moneyback.processes import at, database, demand_free_port, supervise  # noqa: PLC0415
-    from moneyback.wiring import prepare, prepare_database  # noqa: PLC0415
+    from moneyback.processes import at, database, demand_free_port, supervise
+    from moneyback.wiring import prepare, prepare_database
 
     with _plainly():
         demand_free_port(host, port)
@@ -184,6 +231,7 @@ def _serve(
                 workers=workers or min(os.cpu_count() or 1, 4),
                 with_worker=with_worker,
                 sandbox=sandbox,
+                **twin,
             )
             lines: list[str] = []
             if sandbox:
@@ -207,7 +255,7 @@ def _serve(
 
 
 def _settings(data: Path | None) -> Settings:
-    from moneyback.settings import settings_from_environment  # noqa: PLC0415
+    from moneyback.settings import settings_from_environment
 
     return settings_from_environment(data)
 
@@ -218,7 +266,7 @@ def _dsn(settings: Settings) -> str:
 
 
 def _with_database(data: Path | None, story: Any) -> Any:
-    from moneyback.processes import database  # noqa: PLC0415
+    from moneyback.processes import database
 
     with _plainly(), database(_settings(data)) as (settings, _):
         return asyncio.run(story(settings))
@@ -231,11 +279,11 @@ class _plainly:  # noqa: N801 - reads as a word in a with statement
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from asyncpg import PostgresError  # noqa: PLC0415
+        from asyncpg import PostgresError
 
-        from moneyback.processes import PortTaken  # noqa: PLC0415
-        from moneyback.store.embedded import EmbeddedError  # noqa: PLC0415
-        from moneyback.wiring import UserMistake  # noqa: PLC0415
+        from moneyback.processes import PortTaken
+        from moneyback.store.embedded import EmbeddedError
+        from moneyback.wiring import UserMistake
 
         if isinstance(error, PortTaken | EmbeddedError | UserMistake):
             _fail(str(error))

@@ -20,7 +20,7 @@ import msgspec
 
 from moneyback.core.commands import Keyed, Observation, RequestRefund, Sighting
 from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Parts, Payment
-from moneyback.core.refund import Refund
+from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason
 
 # --- what arrives and what is answered -------------------------------------------------------------------------------
@@ -177,6 +177,38 @@ class AskRefund(msgspec.Struct, frozen=True, kw_only=True):
     """The client's idempotency key: goes into the command as it is, and lifts the joining of equal requests. Answered
     with Replayed when the key was used before."""
     capabilities: Callable[[Payment], Capabilities] | None = None  # in place of the dialect's, for this request alone
+    check: Callable[[Payment, Amounts, RequestRefund], list[Failing]] | None = None  # the same, for the dialect's check
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """How an authorised payment is let go: what its document keeps, as builtins, in its member `release`.
+
+    No refund and no movement: nothing had come in. Its states are those of a refund's sending.
+    """
+
+    dialect_id: str
+    state: State
+    at: datetime  # business time at which it was asked for
+    message: str | None = None  # why it failed, in the provider's words
+
+
+def release_of(payment: Payment) -> Release | None:
+    """The payment's latest release, whatever became of it."""
+    kept = payment.document.get("release")
+    return None if kept is None else msgspec.convert(kept, Release)
+
+
+class ReleasePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Let go of an authorised payment of which nothing was captured; it alone states no amount.
+
+    Answered with the Payment as it stands once the release is no longer ready or sending, at most `seconds` later:
+    `release_of` says how. A Refusal when the payment is not, or no longer, authorised and nothing more, or when an
+    earlier release of it has not failed; nothing has changed then. `dialect_id` is the release's id for its client.
+    """
+
+    payment: Payment
+    dialect_id: str
+    seconds: float = 0
 
 
 class AskOrderRefund(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,6 +331,7 @@ Ask = (
     | ListPayments
     | ListRefunds
     | AskRefund
+    | ReleasePayment
     | AskOrderRefund
     | Await
     | Instant
@@ -405,6 +438,8 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """The ready file's section: base URL, credentials, profile, payments."""
     curl: Callable[[Mapping[str, Any]], str]
     """A command ready to paste that refunds the first payment of that section."""
+    documents: tuple[SaveDocument, ...] = ()
+    """What is kept for the demo merchant beside its payments, because a refund may name it (bank accounts, wallets)."""
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -422,6 +457,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     intervals: bool = False
     numbered: bool = True  # its ids are numbers of one sequence; else UUIDs
     base_path: str = ""  # what follows the prefix in the ready file's base_url
+    twin_port: int = 9000  # where its twin listens unless told otherwise
     caseless: bool = False  # the words of its paths are compared without case; what a `{name}` holds is kept as it is
     payment_document: Callable[[Mapping[str, Any], datetime], Mapping[str, Any]] = lambda data, _now: data
     """Checks and completes `dialect_data` of a payment registered natively. Raises ValueError with a sentence."""

@@ -19,6 +19,7 @@ from moneyback.flows.add_payment import add_payment
 from moneyback.flows.world import World
 from moneyback.ids import new_id, new_secret
 from moneyback.processes import at, write_atomically
+from moneyback.settings import Settings
 from moneyback.store.access import NATIVE, SCOPES, Access
 
 RAIL = "sandbox"
@@ -57,15 +58,18 @@ async def prepare_demo(world: World, access: Access, directory: Path) -> Demo:
     return demo
 
 
-async def describe(world: World, demo: Demo, host: str, port: int) -> dict[str, Any]:
-    """The ready file: where to reach what, with which credentials, and what there is to refund."""
-    root = f"http://{at(host, port)}"
+async def describe(world: World, demo: Demo, settings: Settings) -> dict[str, Any]:
+    """The ready file: where to reach what, with which credentials, and what there is to refund.
+
+    A twin has its one dialect at the root of its port.
+    """
+    root = f"http://{at(settings.host, settings.port)}"
     sections: dict[str, Any] = {"native": {"base_url": f"{root}/v1", "api_key": demo.api_key}}
     for name, dialect in world.dialects.items():
         shown = demo.dialects.get(name)
-        if dialect.samples is None or shown is None:
+        if dialect.samples is None or shown is None or settings.twin not in (None, name):
             continue
-        base = f"{root}/{name}{dialect.base_path}"
+        base = root + ("" if settings.twin else f"/{name}") + dialect.base_path
         sections[name] = dialect.samples.section(
             base, Presented(shown.secret, shown.user), shown.profile, await _payments(world, demo.merchant, shown)
         )

@@ -24,6 +24,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     with_worker: bool = True
     sandbox: bool = False
     twin: str | None = None  # that dialect alone, at the root of the port
+    faults: dict[str, float] = {}  # the twin's, with their probabilities
+    seed: int = 0
+    slow_s: float = 35.0
+    lag_s: int = 10
+    movable: bool = True  # a sandbox's business time can be moved by its control endpoint
     parent: int | None = None  # the supervisor: a worker whose parent is gone exits
 
 

@@ -170,9 +170,10 @@ async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     assert settings.dsn is not None
     await prepare_database(settings.dsn)
     async with wired(settings.dsn) as parts:
-        await parts.access.allow_clock()
+        if settings.movable:
+            await parts.access.allow_clock()
         demo = await prepare_demo(parts.world, parts.access, Path(settings.data_dir))
-        sections = await describe(parts.world, demo, settings.host, settings.port)
+        sections = await describe(parts.world, demo, settings)
         first = next((ids[0] for each in demo.dialects.values() if (ids := each.payments)), None)
         payment = outward("pay", first) if first is not None else None
         return sections, suggestions(parts.world.dialects, sections, payment)

@@ -32,6 +32,7 @@ from moneyback.api.mount import Mount
 from moneyback.api.native import ENDPOINTS, Answer, Asking, BadRequest, Endpoint, Surface
 from moneyback.api.openapi import dialect_document, native_document, page
 from moneyback.api.problems import PROBLEM, RETRY_AFTER_S, problem
+from moneyback.api.twin import Scripted, Twin
 from moneyback.bank.port import Bank
 from moneyback.flows.world import World
 from moneyback.settings import Settings
@@ -41,6 +42,10 @@ from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
 
 DOCS_CSP: Final = b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+TWIN_PLAIN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What a twin's port answers itself; everything else there is the provider's."""
 
 
 class Parts(Protocol):
@@ -101,6 +106,7 @@ class Application:
         self._parts: Parts | None = None
         self._surface: Surface | None = None
         self._mounts: dict[str, Mount] = {}
+        self._twin: Twin | None = None
         self._documents: dict[str, bytes] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,9 +135,13 @@ class Application:
     def _open(self, parts: Parts) -> None:
         self._parts = parts
         self._surface = Surface(parts.world, parts.reads)
+        dialects, settings = parts.world.dialects, self._settings
+        if settings.twin is not None:
+            scripted = Scripted(settings.faults, settings.seed, settings.slow_s, settings.lag_s)
+            self._twin = Twin(dialects[settings.twin], parts.world, parts.reads, parts.bank, scripted)
+            return
         self._mounts = {
-            name: Mount(dialect, parts.world, parts.reads, prefix=f"/{name}")
-            for name, dialect in parts.world.dialects.items()
+            name: Mount(dialect, parts.world, parts.reads, prefix=f"/{name}") for name, dialect in dialects.items()
         }
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,6 +156,8 @@ class Application:
         elif first == "_control" and self._settings.sandbox:
             answer = await self._guarded(self._control(scope, path, receive))
             await respond(send, answer.status, answer.body, answer.media_type, answer.headers)
+        elif self._twin is not None and path not in TWIN_PLAIN:
+            await self._twin(scope, receive, send)
         else:
             await self._plain(path, send)
 

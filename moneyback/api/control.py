@@ -26,6 +26,8 @@ async def advance_clock(surface: Surface, access: Access, asking: Asking) -> Ans
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= ADVANCE_S_MAX:
         raise BadRequest("advance_s is a whole number of seconds; the clock only moves forward")
     now = await access.advance_clock(timedelta(seconds=seconds))
+    if now is None:
+        raise BadRequest("the clock of this twin does not move: it was started with --no-clock")
     surface.world.due.set()
     return Answer(200, encode_json({"now": now}))
 

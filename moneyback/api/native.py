@@ -6,6 +6,7 @@ the one decoder, straight from the wire: these are the hot routes.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -52,7 +53,8 @@ from moneyback.core.refund import Event, Refund, State
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import AddPayment
 from moneyback.flows.add_payment import NATIVE, add_payment
-from moneyback.flows.request_refund import SETTLING, await_refund, request_order_refund, request_refund
+from moneyback.flows.await_answer import await_answer
+from moneyback.flows.request_refund import SETTLING, await_refund, landing, request_order_refund, request_refund
 from moneyback.flows.world import World
 from moneyback.store.access import SCOPES
 from moneyback.store.port import Cursor
@@ -228,7 +230,7 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
         scenario=asked.scenario,
         due_at=asked.scheduled_for,
         metadata=asked.metadata,
-        key=_keyed(asking, wait),
+        key=_keyed(asking, wait, _created(wait is None)),
     )
     command = msgspec.structs.replace(command, dialect_id=command.id.hex)
     result = await request_refund(surface.world, command)
@@ -268,7 +270,7 @@ async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) ->
     if len(legs) != len(payments):
         empty = [outward(PAYMENT, p.id) for p, amount in zip(payments, amounts, strict=True) if amount == 0]
         return _refused(refuse(Reason.NOTHING_LEFT, payments=empty))
-    key = _keyed(asking, wait)
+    key = _keyed(asking, wait, _created(wait is None))
     command = RequestOrderRefund(
         merchant=asker.merchant, id=group, dialect=asked.dialect, reference=reference, legs=legs, key=key
     )
@@ -350,6 +352,7 @@ async def resolve_refund(surface: Surface, asker: Asker, asking: Asking) -> Answ
     refund = await _own_refund(surface, asker, asking)
     if isinstance(refund, Answer):
         return refund
+    key = _keyed(asking, 0.0, _changed)
     result = await surface.world.store.submit(
         Resolve(
             merchant=asker.merchant,
@@ -361,11 +364,11 @@ async def resolve_refund(surface: Surface, asker: Asker, asking: Asking) -> Answ
             by=asker.name,
             note=asked.note,
             terms=surface.world.terms,
-            key=_keyed(asking, 0.0),
+            key=key,
         )
     )
     surface.world.due.set()
-    return await _answer(surface, asker, _keyed(asking, 0.0), result, 0.0)
+    return await _answer_change(surface, asker, key, result)
 
 
 async def _nudge(surface: Surface, asker: Asker, asking: Asking, event: Event) -> Answer:
@@ -373,7 +376,7 @@ async def _nudge(surface: Surface, asker: Asker, asking: Asking, event: Event) -
     refund = await _own_refund(surface, asker, asking)
     if isinstance(refund, Answer):
         return refund
-    key = _keyed(asking, 0.0)
+    key = _keyed(asking, 0.0, _changed)
     result = await surface.world.store.submit(
         Nudge(
             merchant=asker.merchant,
@@ -387,7 +390,7 @@ async def _nudge(surface: Surface, asker: Asker, asking: Asking, event: Event) -
         )
     )
     surface.world.due.set()
-    return await _answer(surface, asker, key, result, 0.0)
+    return await _answer_change(surface, asker, key, result)
 
 
 async def _own_refund(surface: Surface, asker: Asker, asking: Asking) -> Refund | Answer:
@@ -584,24 +587,33 @@ async def _answer(surface: Surface, asker: Asker, key: Keyed | None, result: Res
     """The answer to a command: waited for where there is something to wait for, and the same for ever under a key."""
     if isinstance(result, Replayed):
         return await _replay(surface, asker, result, wait)
-    rendered = _render(wait is None)(result)
-    if rendered is None:
-        assert isinstance(result, Admitted | Joined)
-        refund, payment = await await_refund(surface.world, result.refund, wait or 0.0)
-        if key is not None:
-            return await _stored(surface, asker, key, refund, payment)
-        rendered = _settled(refund)
+    rendered = _created(wait is None)(result)
+    if rendered is not None:
+        return _answered(*rendered)
+    assert isinstance(result, Admitted | Joined) and wait is not None
+    until = asyncio.get_running_loop().time() + wait
+    landed = await landing(surface.world, result.refund, wait)
+    if landed is not None:
+        return _answered(*_settled(landed.refund))  # under a key, these bytes were written in the commit that landed it
+    left = until - asyncio.get_running_loop().time()
+    refund, _ = await await_refund(surface.world, result.refund, left)
+    return _answered(*_settled(refund)) if key is None else await _stored(surface, asker, key.key, refund)
+
+
+async def _answer_change(surface: Surface, asker: Asker, key: Keyed | None, result: Result) -> Answer:
+    """The answer to a command that waits for nothing."""
+    if isinstance(result, Replayed):
+        return await _replay(surface, asker, result, WAIT_S)
+    rendered = _changed(result)
+    assert rendered is not None, result
     return _answered(*rendered)
 
 
-async def _stored(surface: Surface, asker: Asker, key: Keyed, refund: Refund, payment: Payment) -> Answer:
-    """The bytes that stand under the key; at the wait limit those are the refund as it stands, written down first."""
-    row = await surface.world.store.key(asker.merchant, key.dialect, key.key)
-    if row is not None and row.answer is not None and row.status is not None:
-        return _answered(row.status, row.answer)
+async def _stored(surface: Surface, asker: Asker, key: str, refund: Refund) -> Answer:
+    """The bytes that stand under the key; where there are none, the refund as it stands, written down first."""
     status, body = _settled(refund)
     saved = await surface.world.store.submit(
-        SaveAnswer(merchant=asker.merchant, dialect=key.dialect, idempotency_key=key.key, status=status, answer=body)
+        SaveAnswer(merchant=asker.merchant, dialect=NATIVE, idempotency_key=key, status=status, answer=body)
     )
     assert isinstance(saved, Saved)
     return _answered(saved.status, saved.answer)
@@ -610,54 +622,49 @@ async def _stored(surface: Surface, asker: Asker, key: Keyed, refund: Refund, pa
 async def _replay(surface: Surface, asker: Asker, replayed: Replayed, wait: float | None) -> Answer:
     """Join the request that came first. Past its due time its owner counts as dead: the refund answers for itself."""
     world, row = surface.world, replayed.key
-    left, pause = WAIT_S if wait is None else wait, 0.05
-    while row.answer is None:
-        now = await world.store.now()
-        if now.real >= row.answer_due and row.refund is not None:
-            refund = await world.store.refund(asker.merchant, row.refund)
-            payment = await world.store.payment(asker.merchant, refund.payment) if refund is not None else None
-            if refund is not None and payment is not None:
-                key = Keyed(row.dialect, row.key, row.fingerprint, timedelta(), _render(False))
-                return await _stored(surface, asker, key, refund, payment)
-        if left <= 0:
-            body = problem(
-                409, "request_in_progress", "The first request under this Idempotency-Key is not answered yet."
-            )
-            return Answer(409, body, ((b"retry-after", b"1"),))
-        await world.sleep(pause)
-        left, pause = left - pause, min(2 * pause, 0.5)
-        row = await world.store.key(asker.merchant, row.dialect, row.key) or row
-    assert row.status is not None
-    return Answer(row.status, row.answer, ((b"idempotency-replayed", b"true"),))
+    known = await await_answer(world, asker.merchant, row.dialect, row.key, WAIT_S if wait is None else wait)
+    if known is not None:
+        status, body = known
+        return Answer(status, body, ((b"idempotency-replayed", b"true"),))
+    refund = await world.store.refund(asker.merchant, row.refund) if row.refund is not None else None
+    if refund is None or (await world.store.now()).real < row.answer_due:
+        body = problem(409, "request_in_progress", "The first request under this Idempotency-Key is not answered yet.")
+        return Answer(409, body, ((b"retry-after", b"1"),))
+    return await _stored(surface, asker, row.key, refund)
 
 
-def _render(at_once: bool) -> Callable[[Result], tuple[int, bytes] | None]:
-    """How a result is written down once it is final; `at_once` does not wait for the refund."""
+def _created(at_once: bool) -> Callable[[Result], tuple[int, bytes] | None]:
+    """How a request for a refund is answered, once it is final; `at_once` does not wait for the refund."""
 
     def render(result: Result) -> tuple[int, bytes] | None:
         match result:
             case Refusal():
                 return refused(result)
-            case Admitted(refund=refund) | Joined(refund=refund):
+            case Admitted(refund=refund) | Joined(refund=refund) | Moved(refund=refund):
                 return _settled(refund) if at_once or refund.state not in SETTLING else None
-            case Moved(refund=refund):
-                return None if refund.state in SETTLING and not result.changed else (_moved(refund))
             case Grouped():
                 return 202, encode_json(_group(result))
-            case Standing(payment=payment):
-                return 200, encode_json(payment_view(payment))
             case _:
                 return None
 
     return render
 
 
+def _changed(result: Result) -> tuple[int, bytes] | None:
+    """How a request about something that exists is answered: always at once."""
+    match result:
+        case Refusal():
+            return refused(result)
+        case Moved(refund=refund):
+            return 200, encode_json(refund_view(refund))
+        case Standing(payment=payment):
+            return 200, encode_json(payment_view(payment))
+        case _:
+            return None
+
+
 def _settled(refund: Refund) -> tuple[int, bytes]:
     return (202 if refund.state in SETTLING else 201), encode_json(refund_view(refund))
-
-
-def _moved(refund: Refund) -> tuple[int, bytes]:
-    return 200, encode_json(refund_view(refund))
 
 
 def _group(grouped: Grouped) -> dict[str, Any]:
@@ -684,15 +691,13 @@ def _shaped(body: Any, shape: type[Any]) -> Any:
         raise BadRequest(str(error)) from error
 
 
-def _keyed(asking: Asking, wait: float | None) -> Keyed | None:
+def _keyed(asking: Asking, wait: float | None, render: Callable[[Result], tuple[int, bytes] | None]) -> Keyed | None:
     key = asking.headers.get("idempotency-key")
     if key is None:
         return None
     if not key or len(key.encode()) > KEY_BYTES_MAX:
         raise BadRequest(f"an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes")
-    return Keyed(
-        NATIVE, key, fingerprint(asking), timedelta(seconds=wait or 0) + ANSWER_SLACK, _render(at_once=wait is None)
-    )
+    return Keyed(NATIVE, key, fingerprint(asking), timedelta(seconds=wait or 0) + ANSWER_SLACK, render)
 
 
 def fingerprint(asking: Asking) -> bytes:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from moneyback.core.commands import Admitted, Grouped, Keyed, RequestOrderRefund, RequestRefund, Result
+from moneyback.core.commands import Admitted, Grouped, Keyed, Moved, RequestOrderRefund, RequestRefund, Result
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.flows.send_refund import send_refund
@@ -32,13 +32,14 @@ async def _request(world: World, command: RequestRefund) -> Result:
     if world.slots.locked():
         return await world.store.submit(command)
     await world.slots.acquire()
+    began = asyncio.get_running_loop().time()
     result: Result | None = None
     try:
         result = await world.store.submit(replace(command, armable=True))
         return result
     finally:
         if isinstance(result, Admitted) and result.refund.state in SETTLING:
-            world.launch(result.refund.id, _send(world, result, command.key))
+            world.launch(result.refund.id, _send(world, result, began, command.key))
         else:
             world.slots.release()
 
@@ -55,8 +56,9 @@ async def await_refund(world: World, refund: Refund, seconds: float) -> tuple[Re
     """The refund and its payment once it is no longer ready or sending, or as they stand after `seconds`."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    if (flight := world.flights.get(refund.id)) is not None and seconds > 0:
-        await asyncio.wait({flight}, timeout=seconds)
+    landed = await landing(world, refund, seconds)
+    if landed is not None:
+        return landed.refund, landed.payment
     pause = POLL_S
     while True:
         current, payment = await _standing(world, refund.merchant, refund.id, refund.payment)
@@ -67,9 +69,19 @@ async def await_refund(world: World, refund: Refund, seconds: float) -> tuple[Re
         pause = min(2 * pause, POLL_S_MAX)
 
 
-async def _send(world: World, admitted: Admitted, key: Keyed | None) -> None:
+async def landing(world: World, refund: Refund, seconds: float) -> Moved | None:
+    """What this process itself recorded when it sent the refund, if that was the end of waiting for it."""
+    flight = world.flights.get(refund.id)
+    if flight is None or seconds <= 0:
+        return None
+    await asyncio.wait({flight}, timeout=seconds)
+    moved = flight.result() if flight.done() and not flight.cancelled() and flight.exception() is None else None
+    return moved if moved is not None and moved.refund.state not in SETTLING else None
+
+
+async def _send(world: World, admitted: Admitted, began: float, key: Keyed | None) -> Moved | None:
     try:
-        await send_refund(world, admitted.refund, admitted.payment, key=key)
+        return await send_refund(world, admitted.refund, admitted.payment, began=began, key=key)
     finally:
         world.slots.release()
 

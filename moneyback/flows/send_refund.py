@@ -15,27 +15,30 @@ from moneyback.core.refusals import Refusal
 from moneyback.core.sending import mark_of
 from moneyback.dialect import AnswerLost, Call, Figures, NotConnected, Reply, Sending
 from moneyback.flows.world import Rail, World
-from moneyback.store.port import Work
+from moneyback.store.port import StoreUnavailable, Work
 
 T = TypeVar("T")
 
 READ_PATIENCE_S = 10.0
+RECORD_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, *([10.0] * 12))
+"""How long a database that is away is waited for with something to record; told twice, it counts once."""
 
 
-async def send_refund(world: World, refund: Refund, payment: Payment, *, key: Keyed | None = None) -> None:
-    """Send one admitted refund as far as it goes now. It is ready, or was armed by its admission.
+async def send_refund(
+    world: World, refund: Refund, payment: Payment, *, began: float, key: Keyed | None = None
+) -> Moved | None:
+    """Send one admitted refund as far as it goes now; what was recorded of it, if it was sent.
 
-    Whoever calls this has a send slot in hand: nothing is armed without one.
+    It is ready, or was armed by its admission, which began at `began` (loop time, taken before the commit: the send
+    deadline counts from then). Whoever calls this has a send slot in hand: nothing is armed without one.
     """
     rail = world.rails[payment.rail]
-    began = asyncio.get_running_loop().time()
     if refund.state is State.READY:
         armed = await _arm(world, rail, refund, payment)
         if armed is None:
-            return
+            return None
         began, refund, payment = armed
-    if refund.state is State.SENDING:
-        await _call(world, rail, refund, payment, began, key)
+    return await _call(world, rail, refund, payment, began, key) if refund.state is State.SENDING else None
 
 
 async def send_due(world: World, work: Work) -> None:
@@ -44,7 +47,7 @@ async def send_due(world: World, work: Work) -> None:
         refund = await world.store.refund(work.merchant, work.refund)
         payment = await world.store.payment(work.merchant, work.payment)
         if refund is not None and payment is not None and refund.state is State.READY:
-            await send_refund(world, refund, payment)
+            await send_refund(world, refund, payment, began=asyncio.get_running_loop().time())
 
 
 async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tuple[float, Refund, Payment] | None:
@@ -93,7 +96,9 @@ async def read_payment(world: World, rail: Rail, payment: Payment) -> Figures:
     return figures
 
 
-async def _call(world: World, rail: Rail, refund: Refund, payment: Payment, began: float, key: Keyed | None) -> None:
+async def _call(
+    world: World, rail: Rail, refund: Refund, payment: Payment, began: float, key: Keyed | None
+) -> Moved | None:
     """The one call of an armed attempt. Whatever comes of it is an observation; silence is one too."""
     terms = world.terms(payment)
     deadline = began + terms.send_deadline.total_seconds()
@@ -106,6 +111,7 @@ async def _call(world: World, rail: Rail, refund: Refund, payment: Payment, bega
     moved = await record(world, refund, payment, seen, source="answer", key=key)
     if moved is not None and (moved.refund.state in ENDED or moved.refund.state is State.READY):
         world.due.set()  # the fence is free: somebody may be waiting behind it
+    return moved
 
 
 async def record(
@@ -129,18 +135,24 @@ async def record(
         )
         for each in seen
     )
-    result = await world.store.submit(
-        Observe(
-            merchant=refund.merchant,
-            refund=refund.id,
-            payment=payment.id,
-            terms=world.terms,
-            observations=observations,
-            looked=looked,
-            key=key,
-        )
+    command = Observe(
+        merchant=refund.merchant,
+        refund=refund.id,
+        payment=payment.id,
+        terms=world.terms,
+        observations=observations,
+        looked=looked,
+        key=key,
     )
-    return result if isinstance(result, Moved) else None
+    for pause_s in RECORD_PAUSES_S:
+        try:
+            result = await world.store.submit(command)
+        except StoreUnavailable as error:
+            world.log("record_waits", refund=str(refund.id), error=str(error))
+            await world.sleep(pause_s)
+        else:
+            return result if isinstance(result, Moved) else None
+    return None  # the lease runs out, and looking finds it again
 
 
 def sending(refund: Refund, payment: Payment) -> Sending:

@@ -29,6 +29,7 @@ from moneyback.core.commands import (
 )
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
+from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import (
     AddPayment,
     Ask,
@@ -54,6 +55,7 @@ from moneyback.dialect import (
     Outgoing,
     PaymentOf,
     RefundsOf,
+    ReleasePayment,
     Route,
     SaveDocument,
     SeePayment,
@@ -218,6 +220,8 @@ class _Exchange:
                 return await request_refund(world, self._request(ask))
             case AskOrderRefund():
                 return await self._ask_order(ask)
+            case ReleasePayment(payment=payment):
+                return _no_release(payment)
             case Await(refund, seconds):
                 return await await_refund(world, refund, seconds)
             case Instant():
@@ -281,10 +285,12 @@ class _Exchange:
         )
 
     def _terms(self, ask: AskRefund) -> TermsOf:
-        own = ask.capabilities
-        if own is None:
-            return self._world.terms
-        return lambda payment: replace(self._world.terms(payment), dialect=own)
+        own: dict[str, Any] = {}
+        if ask.capabilities is not None:
+            own["dialect"] = ask.capabilities
+        if ask.check is not None:
+            own["check"] = ask.check
+        return (lambda payment: replace(self._world.terms(payment), **own)) if own else self._world.terms
 
     def _equality(self, ask: AskRefund) -> bytes | None:
         """What makes another request without a key the same one; None where two requests are always two refunds."""
@@ -307,11 +313,17 @@ class _Exchange:
 
     async def _ask_order(self, ask: AskOrderRefund) -> Result:
         group = self._world.new_id()
-        legs = tuple(self._request(leg, group) for leg in ask.legs)
+        legs = tuple([self._request(await self._numbered(leg), group) for leg in ask.legs])
         command = RequestOrderRefund(
             merchant=self._caller.merchant, id=group, dialect=self._dialect.name, reference=ask.order, legs=legs
         )
         return await request_order_refund(self._world, command)
+
+    async def _numbered(self, leg: AskRefund) -> AskRefund:
+        """A leg with its id: the commit draws one number for a command, and a group is one command."""
+        if leg.dialect_id is not None or not self._dialect.numbered:
+            return leg
+        return replace(leg, dialect_id=str(await self._reads.next_number(self._dialect.name)))
 
     async def _add_payment(self, ask: AddPayment) -> Payment:
         rail = str(self._caller.profile.get("rail", RAIL))
@@ -342,6 +354,11 @@ class _Exchange:
         if token is None:
             raise _Revoked
         return token
+
+
+def _no_release(payment: Payment) -> Refusal:
+    """No rail lets an authorisation go yet: refused before anything is changed, so it may still be captured."""
+    return refuse(Reason.KIND_UNSUPPORTED, payment=payment.id)
 
 
 def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:

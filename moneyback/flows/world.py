@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from moneyback.core.commands import Terms
+from moneyback.core.commands import Moved, Terms
 from moneyback.core.payment import ANYTHING, Payment
 from moneyback.dialect import Call, Client, Dialect, Reply
 from moneyback.store.port import Store
@@ -49,7 +49,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     dialects: Mapping[str, Dialect]
     new_id: Callable[[], UUID]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    flights: dict[UUID, asyncio.Task[Any]] = msgspec.field(default_factory=dict)
+    flights: dict[UUID, asyncio.Task[Moved | None]] = msgspec.field(default_factory=dict)
     """Refunds this process is sending now, so that a request waits for its own without polling."""
     slots: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(SENDS_MAX))
     """Sends in flight at once: nothing is armed without one in hand."""
@@ -66,12 +66,12 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             known = self.known_terms[pair] = self._terms(*pair)
         return known
 
-    def launch(self, refund: UUID, story: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def launch(self, refund: UUID, story: Coroutine[Any, Any, Moved | None]) -> asyncio.Task[Moved | None]:
         """Run a refund's sending beside the request that asked for it; a caller who leaves does not stop it."""
         task = asyncio.get_running_loop().create_task(story)
         self.flights[refund] = task
 
-        def landed(done: asyncio.Task[Any]) -> None:
+        def landed(done: asyncio.Task[Moved | None]) -> None:
             if self.flights.get(refund) is done:
                 del self.flights[refund]
             if not done.cancelled() and (error := done.exception()) is not None:

@@ -91,13 +91,10 @@ class Access:
         async with self._store.reading() as connection:
             await connection.execute(self._store.sql["allow_clock"])
 
-    async def advance_clock(self, by: timedelta) -> datetime:
-        """Move business time forward for every process; returns what time it is then.
-
-        Raises asyncpg.CheckViolationError where the clock is not movable.
-        """
+    async def advance_clock(self, by: timedelta) -> datetime | None:
+        """Move business time forward for every process; what time it is then, or None where it cannot be moved."""
         async with self._store.reading() as connection:
-            moved: datetime = await connection.fetchval(self._store.sql["advance_clock"], by)
+            moved: datetime | None = await connection.fetchval(self._store.sql["advance_clock"], by)
         return moved
 
 

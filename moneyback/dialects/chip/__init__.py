@@ -64,6 +64,7 @@ _PAYMENTS: Final = (
 
 DIALECT: Final = Dialect(
     name="chip",
+    twin_port=9003,
     title="CHIP Collect",
     routes=ROUTES,
     presented=presented,

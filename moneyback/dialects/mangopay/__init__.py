@@ -11,6 +11,7 @@ from moneyback.dialects.mangopay.wire import KEPT
 
 DIALECT = Dialect(
     name="mangopay",
+    twin_port=9004,
     title="Mangopay",
     routes=ROUTES,
     presented=presented,

@@ -25,6 +25,7 @@ def capabilities(payment: Payment) -> Capabilities:
 
 DIALECT: Final = Dialect(
     name="trustly",
+    twin_port=9002,
     title="Trustly (US)",
     routes=ROUTES,
     presented=presented,
