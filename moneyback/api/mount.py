@@ -126,7 +126,8 @@ class Mount:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Outgoing:
         headers = headers_of(scope)
-        given = segments(scope["path"])[self._depth :]
+        clean = is_clean(scope["path"])  # what is not leads nowhere, and is not shown to whoever finds the words
+        given = segments(scope["path"])[self._depth :] if clean else ()
         incoming = Incoming(
             method=scope["method"],
             path="/" + "/".join(given),
@@ -135,7 +136,9 @@ class Mount:
             id=str(self._world.new_id()),
         )
         try:
-            found = self._find(given)
+            found = self._paths.find(given) if clean else Found()
+            if not found.routes:
+                raise _Refused(Fault.NOT_FOUND)
             if incoming.method == "OPTIONS" and "OPTIONS" not in found.routes:
                 return Outgoing(status=204, headers={"Allow": found.allowed})
             route, held = self._route(found, incoming.method)
@@ -150,12 +153,6 @@ class Mount:
         except StoreUnavailable as error:
             self._world.log("mount_unavailable", dialect=self._dialect.name, error=str(error))
             return unavailable(self._dialect, incoming)
-
-    def _find(self, given: tuple[str, ...]) -> Found:
-        found = self._paths.find(given) if is_clean("".join(given)) else Found()
-        if not found.routes:
-            raise _Refused(Fault.NOT_FOUND)
-        return found
 
     def _route(self, found: Found, method: str) -> tuple[Route, Mapping[str, str]]:
         chosen = found.route(method)

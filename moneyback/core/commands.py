@@ -323,6 +323,21 @@ class ObservePayment(msgspec.Struct, frozen=True, kw_only=True):
         return Footprint(payments=(self.payment,), children=True)
 
 
+class LetGo(msgspec.Struct, frozen=True, kw_only=True):
+    """Release an authorised payment of which nothing was captured; `record` is what its dialect keeps of that."""
+
+    merchant: UUID
+    payment: UUID
+    evidence: UUID
+    record: Mapping[str, Any]
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment."""
+        return Footprint(payments=(self.payment,))
+
+
 class CloseCase(msgspec.Struct, frozen=True, kw_only=True):
     """A person closes a contradiction on a payment."""
 
@@ -366,6 +381,7 @@ Command = (
     | Resolve
     | RegisterPayment
     | ObservePayment
+    | LetGo
     | CloseCase
     | SaveAnswer
 )

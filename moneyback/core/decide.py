@@ -18,6 +18,7 @@ from moneyback.core.commands import (
     Command,
     ExpireLease,
     Keyed,
+    LetGo,
     Now,
     Nudge,
     Observe,
@@ -36,6 +37,7 @@ from moneyback.core.plan import Facts, MoreFacts, Plan
 from moneyback.core.records import KeyRow
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.core.registration import register
+from moneyback.core.release import let_go
 from moneyback.core.sending import arm, take_fence
 
 Decision = Plan | Refusal | MoreFacts
@@ -123,6 +125,8 @@ def _decide(command: Command, facts: Facts, now: Now, number: int | None) -> Dec
             return register(command, facts, now, number)
         case ObservePayment():
             return observe_payment(command, facts, now)
+        case LetGo():
+            return let_go(command, facts, now)
         case CloseCase():
             return close_case(command, facts, now)
         case SaveAnswer():

@@ -9,7 +9,7 @@ from moneyback.bank.client import heard
 from moneyback.bank.port import Bank, Notice
 from moneyback.core.commands import ObservePayment
 from moneyback.core.payment import Payment
-from moneyback.core.refund import Refund
+from moneyback.core.refund import Refund, State
 from moneyback.flows.send_refund import record
 from moneyback.flows.world import World
 
@@ -27,24 +27,29 @@ class Finder(Protocol):
 
 
 async def take_notices(world: World, finder: Finder, bank: Bank) -> int:
-    """Record what the bank reports and acknowledge it; told twice, it counts once. Returns how much there was."""
+    """Record what the bank reports and acknowledge it; told twice, it counts once. Returns how much was taken in.
+
+    What nobody here can place yet is left to be told again.
+    """
     now = await world.store.now()
     notices = await bank.notices(now.business, NOTICES_MAX)
-    for notice in notices:
-        await _take(world, finder, notice)
-    if notices:
-        await bank.acknowledge(notices)
+    taken = [notice for notice in notices if await _take(world, finder, notice)]
+    if taken:
+        await bank.acknowledge(taken)
         world.due.set()
-    return len(notices)
+    return len(taken)
 
 
-async def _take(world: World, finder: Finder, notice: Notice) -> None:
+async def _take(world: World, finder: Finder, notice: Notice) -> bool:
+    """Record one notice. False: it may be about a refund whose call has not been answered yet."""
     owner, _, rail = notice.account.partition(".")
     merchant = UUID(hex=owner)
     payment = await finder.payment_by_reference(merchant, rail, notice.payment)
     if payment is None:
-        return
+        return True
     refund = await _refund_of(world, finder, payment, notice)
+    if refund is None and notice.refund is not None and await _unanswered(world, payment):
+        return False
     said = heard(notice)
     for sighting in said.sightings:
         await world.store.submit(
@@ -58,6 +63,13 @@ async def _take(world: World, finder: Finder, notice: Notice) -> None:
         )
     if refund is not None and said.observations:
         await record(world, refund, payment, said.observations, source="notification")
+    return True
+
+
+async def _unanswered(world: World, payment: Payment) -> bool:
+    """Whether a call is out whose answer will bring a provider's id: a notice can be quicker than that answer."""
+    refunds = (await world.store.children(payment.merchant, payment.id)).refunds.values()
+    return any(each.state is State.SENDING and each.provider_id is None for each in refunds)
 
 
 async def _refund_of(world: World, finder: Finder, payment: Payment, notice: Notice) -> Refund | None:

@@ -25,7 +25,15 @@ async def request_refund(world: World, command: RequestRefund) -> Result:
     It goes on when its caller goes away. With no send slot free the refund is admitted all the same, and a worker
     sends it when there is one.
     """
-    return await asyncio.shield(asyncio.get_running_loop().create_task(_request(world, command)))
+    story = asyncio.get_running_loop().create_task(_request(world, command))
+    story.add_done_callback(_looked_at)
+    return await asyncio.shield(story)
+
+
+def _looked_at(story: asyncio.Task[Result]) -> None:
+    """How it ended is for its caller; that one may have gone away, and then it is nobody's to report."""
+    if not story.cancelled():
+        story.exception()
 
 
 async def _request(world: World, command: RequestRefund) -> Result:

@@ -19,6 +19,7 @@ from moneyback.core.commands import (
     Admitted,
     Grouped,
     Joined,
+    LetGo,
     ObservePayment,
     RequestOrderRefund,
     RequestRefund,
@@ -28,8 +29,8 @@ from moneyback.core.commands import (
     TermsOf,
 )
 from moneyback.core.payment import Payment
-from moneyback.core.refund import Refund
-from moneyback.core.refusals import Reason, Refusal, refuse
+from moneyback.core.refund import Refund, State
+from moneyback.core.refusals import Refusal
 from moneyback.dialect import (
     AddPayment,
     Ask,
@@ -55,6 +56,7 @@ from moneyback.dialect import (
     Outgoing,
     PaymentOf,
     RefundsOf,
+    Release,
     ReleasePayment,
     Route,
     SaveDocument,
@@ -220,8 +222,8 @@ class _Exchange:
                 return await request_refund(world, self._request(ask))
             case AskOrderRefund():
                 return await self._ask_order(ask)
-            case ReleasePayment(payment=payment):
-                return _no_release(payment)
+            case ReleasePayment():
+                return await self._release(ask)
             case Await(refund, seconds):
                 return await await_refund(world, refund, seconds)
             case Instant():
@@ -327,13 +329,24 @@ class _Exchange:
 
     async def _add_payment(self, ask: AddPayment) -> Payment:
         rail = str(self._caller.profile.get("rail", RAIL))
-        # Unique in the account whatever other dialects number theirs, and the same when a client's own id comes again.
-        reference = f"{self._dialect.name}.{ask.dialect_id or self._world.new_id()}"
-        added = await add_payment(
-            self._world, self._caller.merchant, self._dialect.name, rail, ask, reference=reference
-        )
+        added = await add_payment(self._world, self._caller.merchant, self._dialect.name, rail, ask)
         assert isinstance(added, Standing), f"a new payment was refused: {added.first.reason.value}"
         return added.payment
+
+    async def _release(self, ask: ReleasePayment) -> Payment | Refusal:
+        """Let an authorisation go. The sandbox bank holds none, so ours is all there is to write."""
+        now = (await self._world.store.now()).business
+        record = msgspec.to_builtins(Release(dialect_id=ask.dialect_id, state=State.SUCCEEDED, at=now))
+        released = await self._world.store.submit(
+            LetGo(
+                merchant=self._caller.merchant,
+                payment=ask.payment.id,
+                evidence=self._world.new_id(),
+                record=record,
+            )
+        )
+        assert isinstance(released, Standing | Refusal)
+        return released.payment if isinstance(released, Standing) else released
 
     async def _see_payment(self, ask: SeePayment) -> Payment:
         seen = await self._world.store.submit(
@@ -354,11 +367,6 @@ class _Exchange:
         if token is None:
             raise _Revoked
         return token
-
-
-def _no_release(payment: Payment) -> Refusal:
-    """No rail lets an authorisation go yet: refused before anything is changed, so it may still be captured."""
-    return refuse(Reason.KIND_UNSUPPORTED, payment=payment.id)
 
 
 def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:

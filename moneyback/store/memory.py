@@ -41,12 +41,11 @@ from moneyback.store.gather import (
     new_key_row,
     wanted_numbers,
 )
+from moneyback.store.migrate import FIRST_NUMBER
 from moneyback.store.port import Cursor, Logged, StoreUnavailable, Work
 
 LOCK_WAIT_S: Final = 2.0
 LOCK_POLL_S: Final = 0.01
-NUMBER_FIRST: Final = 1_000_000_001
-"""As on PostgreSQL: sandbox and twin ids have ten digits."""
 
 Stage = Literal["decided", "committed", "read"]
 """Where a store lets others go on: its rows are locked and decided, they are committed but not answered, it reads."""
@@ -85,8 +84,8 @@ class Rows(msgspec.Struct, kw_only=True):
 
     def copy(self) -> Rows:
         """The same rows in dictionaries of their own."""
-        fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        return Rows(**{name: dict(field) if isinstance(field, dict) else field for name, field in fields.items()})
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return replace(self, **{name: dict(field) for name, field in fields if isinstance(field, dict)})
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -320,10 +319,10 @@ class _Writing:
         for case in self._cases:
             self._rows.cases[(case.merchant, case.payment, case.number)] = case
         for answer in self._writes.answers:
-            place = (answer.merchant, answer.dialect, answer.key)
-            kept = self._rows.keys.get(place)
+            key = (answer.merchant, answer.dialect, answer.key)
+            kept = self._rows.keys.get(key)
             if kept is None or kept.answer is None:
-                self._rows.keys[place] = _with_answer(kept, answer)
+                self._rows.keys[key] = _with_answer(kept, answer)
 
 
 class MemoryStore:
@@ -523,7 +522,7 @@ class MemoryStore:
 
     def _draw(self, sequence: str, count: int) -> deque[int]:
         """Numbers are given out once, whether the transaction commits or not."""
-        last = self.database.rows.numbers.get(sequence, NUMBER_FIRST - 1)
+        last = self.database.rows.numbers.get(sequence, FIRST_NUMBER - 1)
         self.database.rows.numbers[sequence] = last + count
         return deque(range(last + 1, last + count + 1))
 

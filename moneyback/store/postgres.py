@@ -416,7 +416,8 @@ class PostgresStore:
         if answers:
             fields = ("merchant", "dialect", "key", "fingerprint", "refund", "status", "answer", "answer_due")
             columns = [[getattr(row, field) for row in answers] for field in fields]
-            await connection.execute(self.sql["write_answers"], *columns)
+            is_fresh = [(row.merchant, row.dialect, row.key) in fresh for row in answers]
+            await connection.execute(self.sql["write_answers"], *columns, is_fresh)
 
     async def _write_accounts(self, connection: asyncpg.Connection, facts: Facts, before: dict[Any, Any]) -> None:
         """Balances change by what was added to them: an account that did not exist could not be locked."""

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from moneyback.core.ledger import Movement
 from moneyback.core.payment import Condition, Payment
@@ -146,7 +147,8 @@ class Reads:
 
     async def order(self, merchant: UUID, dialect: str, reference: str) -> Order | None:
         """An order by its reference."""
-        return await self._one("find_order", Order, merchant, dialect, reference)
+        found = await self._one("find_order", Order, merchant, dialect, reference)
+        return found and replace(found, payments=tuple(found.payments))
 
     async def payments_of_order(self, merchant: UUID, dialect: str, reference: str) -> tuple[Payment, ...]:
         """The payments of an order, in the order in which they came in."""

@@ -25,11 +25,14 @@ delete from idempotency
 where (merchant_id, dialect, key) in (select * from unnest($1::uuid[], $2::text[], $3::text[]));
 
 -- name: write_answers
--- Writes down what a key's request came to; the first answer stays.
-update idempotency k set fingerprint = a.fingerprint, refund_id = coalesce(a.refund_id, k.refund_id),
-                         status = a.status, answer = a.answer, answer_due = greatest(k.answer_due, a.answer_due)
-from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::integer[], $7::bytea[], $8::timestamptz[])
-    as a (merchant_id, dialect, key, fingerprint, refund_id, status, answer, answer_due)
+-- Writes down what a key's request came to; the first answer stays. Of a key claimed in this batch, what was inserted
+-- was a guess: the refund may have been refused, or the key have gone to another command than the one that claimed it.
+update idempotency k set fingerprint = a.fingerprint, status = a.status, answer = a.answer,
+                         refund_id = case when a.is_fresh then a.refund_id else coalesce(a.refund_id, k.refund_id) end,
+                         answer_due = greatest(k.answer_due, a.answer_due)
+from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::integer[], $7::bytea[], $8::timestamptz[],
+            $9::boolean[])
+    as a (merchant_id, dialect, key, fingerprint, refund_id, status, answer, answer_due, is_fresh)
 where k.merchant_id = a.merchant_id and k.dialect = a.dialect and k.key = a.key and k.answer is null;
 
 -- name: save_answer

@@ -38,8 +38,3 @@ returning r.merchant_id, r.id, r.payment_id, r.rail;
 -- Refunds whose date has come in business time.
 select merchant_id, id, payment_id, rail from refunds
 where state = 'scheduled' and due_at <= business_now() order by due_at limit $1;
-
--- name: next_behind_fence
--- The oldest refund of a payment that waits to be sent.
-select id from refunds
-where merchant_id = $1 and payment_id = $2 and state = 'ready' order by created_at, id limit 1;
