@@ -212,7 +212,7 @@ class ReleasePayment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskOrderRefund(msgspec.Struct, frozen=True, kw_only=True):
-    """Refund every payment of an order, all or nothing: one AskRefund a payment. Grouped or Refusal."""
+    """Refund payments of one order, all or nothing: one AskRefund a payment. Grouped or Refusal."""
 
     order: str
     legs: tuple[AskRefund, ...]

@@ -21,6 +21,7 @@ from moneyback.ids import new_id, new_secret
 from moneyback.processes import at, write_atomically
 from moneyback.settings import Settings
 from moneyback.store.access import NATIVE, SCOPES, Access
+from moneyback.store.documents import Documents
 
 RAIL = "sandbox"
 
@@ -42,7 +43,7 @@ class Demo(msgspec.Struct):
     dialects: dict[str, Shown] = {}
 
 
-async def prepare_demo(world: World, access: Access, directory: Path) -> Demo:
+async def prepare_demo(world: World, access: Access, documents: Documents, directory: Path) -> Demo:
     """The demo merchant, made where it is missing: a dialect that was added later gets its payments then."""
     file = directory / "credentials.json"
     demo = _known(file)
@@ -53,7 +54,7 @@ async def prepare_demo(world: World, access: Access, directory: Path) -> Demo:
         _keep(file, demo)
     for name, dialect in world.dialects.items():
         if dialect.samples is not None and name not in demo.dialects:
-            demo.dialects[name] = await _make(world, access, demo.merchant, dialect)
+            demo.dialects[name] = await _make(world, access, documents, demo.merchant, dialect)
             _keep(file, demo)
     return demo
 
@@ -92,7 +93,7 @@ def suggestions(dialects: Mapping[str, Dialect], sections: Mapping[str, Any], pa
     return found
 
 
-async def _make(world: World, access: Access, merchant: UUID, dialect: Dialect) -> Shown:
+async def _make(world: World, access: Access, documents: Documents, merchant: UUID, dialect: Dialect) -> Shown:
     assert dialect.samples is not None
     presented, profile = dialect.samples.credentials(new_secret)
     await access.add_credential(
@@ -104,6 +105,8 @@ async def _make(world: World, access: Access, merchant: UUID, dialect: Dialect) 
         name="demo",
         profile=profile,
     )
+    for document in dialect.samples.documents:
+        await documents.save(merchant, dialect.name, document.kind, document.id, document.data)
     payments = []
     for sample in dialect.samples.payments:
         added = await add_payment(world, merchant, dialect.name, RAIL, sample)

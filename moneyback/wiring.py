@@ -172,7 +172,7 @@ async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     async with wired(settings.dsn) as parts:
         if settings.movable:
             await parts.access.allow_clock()
-        demo = await prepare_demo(parts.world, parts.access, Path(settings.data_dir))
+        demo = await prepare_demo(parts.world, parts.access, parts.reads.documents, Path(settings.data_dir))
         sections = await describe(parts.world, demo, settings)
         first = next((ids[0] for each in demo.dialects.values() if (ids := each.payments)), None)
         payment = outward("pay", first) if first is not None else None

@@ -22,6 +22,7 @@ from moneyback.core.payment import (
     standing_reasons,
 )
 from moneyback.core.plan import Facts, MoreFacts, Plan, apply
+from moneyback.core.records import Order
 from moneyback.core.refund import Attempt, Refund, State
 from moneyback.core.refusals import Failing, Reason, Refusal, in_precedence, refuse
 from moneyback.core.sending import armed_attempt
@@ -50,7 +51,7 @@ def admit_order(command: RequestOrderRefund, facts: Facts, now: Now) -> Plan | R
     """One refund a payment, all or nothing: a leg that cannot be admitted refuses all of them."""
     order = facts.orders.get((command.merchant, command.dialect, command.reference))
     paid = [leg.payment for leg in command.legs]
-    if order is None or len(paid) != len(order.payments) or set(paid) != set(order.payments):
+    if order is None or not _covers(command, paid, order):
         return refuse(Reason.ORDER_NOT_FOUND, order=command.reference)
     if len({facts.payments[leg.payment].currency for leg in command.legs if leg.payment in facts.payments}) > 1:
         return refuse(Reason.CURRENCY_MISMATCH, order=command.reference)
@@ -99,6 +100,14 @@ def _copied(facts: Facts, payments: Sequence[UUID]) -> Facts:
         accounts=dict(facts.accounts),
         children={**facts.children, **tried},
     )
+
+
+def _covers(command: RequestOrderRefund, paid: list[UUID], order: Order) -> bool:
+    """Whether the legs name payments of this order, each once; of a whole order, all of them."""
+    chosen = set(paid)
+    if not chosen or len(chosen) != len(paid):
+        return False
+    return chosen == set(order.payments) if command.whole else chosen <= set(order.payments)
 
 
 def refundability(

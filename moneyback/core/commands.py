@@ -118,13 +118,17 @@ class RequestRefund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestOrderRefund(msgspec.Struct, frozen=True, kw_only=True):
-    """Admit one refund on each payment of an order: all or nothing. Amount None on a leg means what remains there."""
+    """Admit one refund on each payment of an order, all or nothing. Amount None on a leg means what remains there.
+
+    `whole`: the legs must be all payments the order has by then; else any of them, each once.
+    """
 
     merchant: UUID
     id: UUID
     dialect: str
     reference: str
     legs: tuple[RequestRefund, ...]
+    whole: bool = True
     key: Keyed | None = None
 
     @property

@@ -317,7 +317,12 @@ class _Exchange:
         group = self._world.new_id()
         legs = tuple([self._request(await self._numbered(leg), group) for leg in ask.legs])
         command = RequestOrderRefund(
-            merchant=self._caller.merchant, id=group, dialect=self._dialect.name, reference=ask.order, legs=legs
+            merchant=self._caller.merchant,
+            id=group,
+            dialect=self._dialect.name,
+            reference=ask.order,
+            legs=legs,
+            whole=False,
         )
         return await request_order_refund(self._world, command)
 

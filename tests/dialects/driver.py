@@ -43,6 +43,7 @@ from moneyback.core.payment import Condition, Payment
 from moneyback.core.plan import Children, Facts, Plan, apply
 from moneyback.core.records import KeyRow
 from moneyback.core.refund import Event, Refund, State
+from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import (
     AddPayment,
     Ask,
@@ -69,10 +70,13 @@ from moneyback.dialect import (
     Outgoing,
     PaymentOf,
     RefundsOf,
+    Release,
+    ReleasePayment,
     Route,
     SaveDocument,
     SeePayment,
     TakeKey,
+    release_of,
 )
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -246,11 +250,15 @@ class Table:
                 return _page((each for each in self._own() if self._listed(each, ask)), ask)
             case AskRefund():
                 return self._submit(self._request(ask))
+            case ReleasePayment():
+                return self._release(ask)
             case AskOrderRefund(order=order, legs=legs):
                 requests = tuple(self._request(leg) for leg in legs)
                 name = self.dialect.name
                 return self._submit(
-                    RequestOrderRefund(merchant=MERCHANT, id=self._new(), dialect=name, reference=order, legs=requests)
+                    RequestOrderRefund(
+                        merchant=MERCHANT, id=self._new(), dialect=name, reference=order, legs=requests, whole=False
+                    )
                 )
             case Await(refund):
                 return self._await(self.facts.refunds[refund.id])
@@ -374,6 +382,24 @@ class Table:
             refund = self.bring(refund, self.outcomes.get(payment.dialect_id, self.outcome))
         return refund, self.facts.payments[refund.payment]
 
+    def _release(self, ask: ReleasePayment) -> Payment | Refusal:
+        """What becomes of it is the outcome, as of a refund; an authorisation that was let go will not be captured."""
+        payment = self.facts.payments[ask.payment.id]
+        known = release_of(payment)
+        if payment.condition is not Condition.AUTHORIZED or (known is not None and known.state is not State.FAILED):
+            return refuse(Reason.STATE_FORBIDS, condition=payment.condition.value)
+        word, _, code = self.outcomes.get(payment.dialect_id, self.outcome).partition(":")
+        release = Release(dialect_id=ask.dialect_id, state=State(word), at=self.now, message=code or None)
+        gone = release.state is State.SUCCEEDED
+        self.write(
+            payment,
+            version=payment.version + 1,
+            condition=Condition.FAILED if gone else payment.condition,
+            document={**payment.document, "release": msgspec.to_builtins(release)},
+            updated_at=self.now,
+        )
+        return self.facts.payments[payment.id]
+
     # --- what the engine does ---
 
     def _submit(self, command: Command) -> Any:
@@ -453,9 +479,8 @@ class Table:
         return self._terms
 
     def _terms_asked(self, ask: AskRefund) -> TermsOf:
-        if ask.capabilities is None:
-            return self._terms_of
-        terms = replace(self._terms, dialect=ask.capabilities)
+        own, check = ask.capabilities or self._terms.dialect, ask.check or self._terms.check
+        terms = replace(self._terms, dialect=own, check=check)
         return lambda _payment: terms
 
     def _new(self) -> UUID:
