@@ -30,7 +30,7 @@ from moneyback.core.commands import (
 )
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
-from moneyback.core.refusals import Refusal
+from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import (
     AddPayment,
     Ask,
@@ -339,7 +339,12 @@ class _Exchange:
         return added.payment
 
     async def _release(self, ask: ReleasePayment) -> Payment | Refusal:
-        """Let an authorisation go. The sandbox bank holds none, so ours is all there is to write."""
+        """Let an authorisation go. The sandbox bank holds none, so ours is all there is to write.
+
+        A real rail is refused: nobody would have told its provider.
+        """
+        if self._world.rails[ask.payment.rail].real:
+            return refuse(Reason.KIND_UNSUPPORTED, payment=ask.payment.id)
         now = (await self._world.store.now()).business
         record = msgspec.to_builtins(Release(dialect_id=ask.dialect_id, state=State.SUCCEEDED, at=now))
         released = await self._world.store.submit(

@@ -1,0 +1,426 @@
+"""Maverick's words: statuses, reasons, error messages and amounts, and how ours become them and theirs ours.
+
+Here stands what both halves share and nothing that builds or reads a whole message. Amounts are decimal text with the
+currency's decimal places, times UTC without a zone. Where Maverick publishes nothing, docs/dialects/maverick.md lists
+the choice made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+
+from moneyback.core.money import MINOR_MAX, BadAmount, currency, minor_from_decimal, to_major
+from moneyback.core.payment import Payment
+from moneyback.core.refund import Refund, State
+from moneyback.core.refusals import Failing, Reason, Refusal
+from moneyback.dialect import Caller
+
+# --- times and amounts -----------------------------------------------------------------------------------------------
+
+
+def stamp(at: datetime) -> str:
+    """A moment as Maverick writes it: "2025-11-17 15:01:03", UTC (provider docs: refund page)."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def written(minor: int, code: str) -> str:
+    """An amount as Maverick writes it: text with the currency's decimal places, two for US dollars."""
+    return to_major(minor, currency(code))
+
+
+# --- settings of a credential ----------------------------------------------------------------------------------------
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Where Maverick's own behaviour is not known, a credential's profile may choose another than the default."""
+
+    missing_terminal: Literal[422, 404, "infer"] = 422
+    decline_mode: Literal[422, 200] = 422
+    duplicate_window_s: int = 0
+
+
+def settings_of(caller: Caller) -> Settings:
+    """The settings of a caller. Raises msgspec.ValidationError for a profile that says something else."""
+    return msgspec.convert(dict(caller.profile), Settings)
+
+
+# --- how a refund is shown -------------------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """`status.status` (provider docs: status page, list payments page). `Declined` is also spelt `Decline` there."""
+
+    IN_PROGRESS = "InProgress"
+    APPROVED = "Approved"
+    DECLINED = "Declined"
+    ERROR = "Error"
+
+
+SHOWN: Final[Mapping[State, Status]] = MappingProxyType(
+    {
+        State.AWAITING_APPROVAL: Status.IN_PROGRESS,
+        State.SCHEDULED: Status.IN_PROGRESS,
+        State.READY: Status.IN_PROGRESS,
+        State.SENDING: Status.IN_PROGRESS,
+        State.PENDING: Status.IN_PROGRESS,
+        State.REQUIRES_ACTION: Status.IN_PROGRESS,
+        State.UNKNOWN: Status.IN_PROGRESS,
+        State.NEEDS_REVIEW: Status.IN_PROGRESS,
+        State.SUCCEEDED: Status.APPROVED,
+        State.RETURNED: Status.ERROR,
+        State.FAILED: Status.DECLINED,
+        State.CANCELED: Status.DECLINED,
+    }
+)
+"""Every state of a refund or release. Doubt is "not ended yet", never an error: an error invites a second refund."""
+
+
+# --- reasons ---------------------------------------------------------------------------------------------------------
+
+NOT_ALLOWED: Final = "Return Not Allowed"
+DECLINED: Final = "Declined"
+_FUNDS: Final = "Insufficient Funds"
+_DUPLICATE: Final = "Possible Duplicate Request"
+_PRIVILEGES: Final = "Insufficient privileges"
+_SUPERVISOR: Final = "Supervisor Override Required"
+_UNAVAILABLE: Final = "Functionality currently not available"
+_MODIFY: Final = "Modify Transaction Not Allowed"
+
+REASONS: Final = frozenset(
+    {
+        *(NOT_ALLOWED, _FUNDS, _DUPLICATE, _PRIVILEGES, _SUPERVISOR, _UNAVAILABLE, _MODIFY),
+        "Duplicate Request (Approved previously)",
+        "Duplicate Request (Reversed previously)",
+        "Reversal Not Allowed",
+        "Inactive Device (Terminal)",
+        "Device (Terminal) Configuration missing",
+        "Incremental Auth Not Allowed",
+        "Unable to process your request. Settlement InProgress.",
+    }
+)
+"""`status.reason` as far as it is published (provider docs: status page)."""
+
+_REASON_OF_FAILURE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unsupported": _UNAVAILABLE,
+        "disputed": _MODIFY,
+        "funds": _FUNDS,
+        "window": NOT_ALLOWED,
+        "policy": _PRIVILEGES,
+        "rejected": _PRIVILEGES,
+        "withdrawn": "Canceled before it was sent",
+        "provider_canceled": "Canceled by the processor",
+        "came_back": "The money came back",
+        "not_sent": "Host connectivity failed",
+        Reason.INSUFFICIENT_FUNDS.value: _FUNDS,
+        Reason.EQUAL_AMOUNT_TOO_SOON.value: _DUPLICATE,
+        Reason.POLICY_FORBIDS.value: _PRIVILEGES,
+        Reason.SECOND_PERSON_NEEDED.value: _SUPERVISOR,
+        Reason.PAYMENT_DISPUTED.value: _MODIFY,
+        Reason.FULL_UNSUPPORTED.value: _UNAVAILABLE,
+        Reason.PARTIAL_UNSUPPORTED.value: _UNAVAILABLE,
+        Reason.FEES_NOT_RETURNABLE.value: _UNAVAILABLE,
+        Reason.BELOW_MINIMUM.value: _UNAVAILABLE,
+        Reason.LEAVES_UNREFUNDABLE_REST.value: _UNAVAILABLE,
+        Reason.DESTINATION_NEEDED.value: _UNAVAILABLE,
+        **dict.fromkeys(
+            (
+                Reason.WINDOW_NOT_OPEN.value,
+                Reason.WINDOW_CLOSED.value,
+                Reason.KIND_UNSUPPORTED.value,
+                Reason.NOTHING_LEFT.value,
+                Reason.EXCEEDS_REFUNDABLE.value,
+                Reason.EXCEEDS_WALLET_SHARE.value,
+                Reason.EXCEEDS_FEES.value,
+                Reason.PAYMENT_FAILED.value,
+                Reason.PAYMENT_PROCESSING.value,
+                Reason.PAYMENT_NOT_CAPTURED.value,
+            ),
+            NOT_ALLOWED,
+        ),
+    }
+)
+"""From our failure classes, from the reason of a refund that was blocked or born failed, and from bare events."""
+
+
+def reason_of(refund: Refund) -> str | None:
+    """`status.reason` of a refund: null unless it ended badly."""
+    if SHOWN[refund.state] not in (Status.DECLINED, Status.ERROR):
+        return None
+    code = refund.provider_code or ""
+    if code in REASONS or " " in code:  # only a part of Maverick's reasons is published; all of them are phrases
+        return code
+    return _REASON_OF_FAILURE.get(refund.failure or "") or refund.message or DECLINED
+
+
+# --- refusals of the refund call -------------------------------------------------------------------------------------
+
+
+class Word(Enum):
+    """In which of Maverick's errors a reason is said."""
+
+    MOVED_ON = "moved on"  # not said at all: the handler looks again and asks anew
+    NOT_FOUND = "not found"
+    NOT_ALLOWED = "not allowed"
+    NOT_POSITIVE = "not positive"
+    TOO_MUCH = "too much"
+    PARTS = "parts"
+    PROCESSOR = "processor"
+
+
+_SAID: Final[Mapping[Word, tuple[Reason, ...]]] = MappingProxyType(
+    {
+        Word.MOVED_ON: (Reason.PAYMENT_MOVED_ON,),
+        Word.NOT_FOUND: (
+            Reason.PAYMENT_NOT_FOUND,
+            Reason.REFUND_NOT_FOUND,
+            Reason.ORDER_NOT_FOUND,
+            Reason.CASE_NOT_FOUND,
+        ),
+        Word.NOT_ALLOWED: (
+            Reason.PAYMENT_FAILED,
+            Reason.PAYMENT_PROCESSING,
+            Reason.PAYMENT_NOT_CAPTURED,
+            Reason.AMOUNT_UNKNOWN,
+            Reason.STATE_FORBIDS,
+            Reason.NOTHING_LEFT,
+            Reason.PAYMENT_DISPUTED,
+            Reason.KIND_UNSUPPORTED,
+            Reason.ONE_AT_A_TIME,
+            Reason.CURRENCY_MISMATCH,
+            Reason.BAD_REQUEST,
+            Reason.KEY_REUSED,
+            Reason.ALREADY_EXISTS,
+            Reason.EVIDENCE_MOVED_ON,
+        ),
+        Word.NOT_POSITIVE: (Reason.AMOUNT_NOT_POSITIVE,),
+        Word.TOO_MUCH: (Reason.EXCEEDS_REFUNDABLE, Reason.EXCEEDS_WALLET_SHARE, Reason.EXCEEDS_FEES),
+        Word.PARTS: (Reason.EXCEEDS_PARTS,),
+        Word.PROCESSOR: (
+            Reason.EQUAL_AMOUNT_TOO_SOON,
+            Reason.WINDOW_NOT_OPEN,
+            Reason.WINDOW_CLOSED,
+            Reason.PARTIAL_UNSUPPORTED,
+            Reason.FULL_UNSUPPORTED,
+            Reason.FEES_NOT_RETURNABLE,
+            Reason.BELOW_MINIMUM,
+            Reason.LEAVES_UNREFUNDABLE_REST,
+            Reason.DESTINATION_NEEDED,
+            Reason.POLICY_FORBIDS,
+            Reason.SECOND_PERSON_NEEDED,
+            Reason.INSUFFICIENT_FUNDS,
+        ),
+    }
+)
+
+PRECEDENCE: Final = tuple(reason for reasons in _SAID.values() for reason in reasons)
+"""What is complained of first: the transaction exists, its type and state, its amount, the captured bound, the order's
+parts; what only a processor can find out comes last."""
+
+WORDS: Final[Mapping[Reason, Word]] = MappingProxyType(
+    {reason: word for word, reasons in _SAID.items() for reason in reasons}
+)
+
+KEPT: Final = frozenset(_SAID[Word.PROCESSOR])
+"""Maverick has no windows, minimums or policies of its own: where a rail has them its processor declines, and a
+declined return stays visible as a record (provider docs: status page)."""
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """One error: its HTTP status and its sentence."""
+
+    status: int
+    message: str
+
+
+NOT_FOUND: Final = Complaint(404, "The requested transaction does not exist.")
+RETURN_NOT_ALLOWED: Final = Complaint(422, NOT_ALLOWED)
+_NO_TERMINAL: Final = Complaint(422, "Terminal ID cannot be blank.")
+_BAD_TERMINAL: Final = Complaint(422, "Terminal ID must be an integer.")
+
+_NAMES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        405: "Method Not Allowed",
+        413: "Payload Too Large",
+        422: "Unprocessable entity",
+        500: "Internal Server Error",
+        503: "Service Unavailable",
+    }
+)
+
+
+def envelope(complaint: Complaint) -> dict[str, Any]:
+    """Maverick's error body. `code` repeats the HTTP status, as its reference shows; some answers carry 0 there."""
+    status = complaint.status
+    return {"name": _NAMES[status], "message": complaint.message, "code": status, "status": status}
+
+
+def complaint_of(refusal: Refusal, payment: Payment) -> Complaint:
+    """The first reason of a refusal that admitted nothing, in Maverick's words."""
+    first = refusal.first
+    match WORDS[first.reason]:
+        case Word.NOT_FOUND:
+            return NOT_FOUND
+        case Word.NOT_POSITIVE:
+            return _said("Amount must be greater than 0.")
+        case Word.TOO_MUCH:
+            left = first.figures.get("refundable", payment.refundable)
+            assert isinstance(left, int)
+            return _said(f"Amount must be no greater than {written(left, payment.currency)}.")
+        case Word.PARTS:
+            return _said(_parts_sentence(first, payment))
+        case _:
+            return RETURN_NOT_ALLOWED
+
+
+class Part(StrEnum):
+    """Which rule about an order's parts was broken: the value names what may be at most so much."""
+
+    SUBTOTAL = "Amount without order.tax and order.discounts"
+    TAX = "Order tax"
+    DISCOUNTS = "Order discounts"
+    GOODS = "Amount less order.tax plus order.discounts"
+
+
+def _parts_sentence(failing: Failing, payment: Payment) -> str:
+    limit, part = failing.figures.get("limit"), failing.figures.get("part")
+    if not isinstance(limit, int):
+        return "Order amounts do not fit the original order."
+    return f"{part} must be no greater than {written(limit, payment.currency)}."
+
+
+def _said(message: str) -> Complaint:
+    return Complaint(422, message)
+
+
+# --- what a refund request says --------------------------------------------------------------------------------------
+
+AMOUNT_MAX: Final = "1000000"
+"""In major units: the largest amount one call may state (recorded of a client in production)."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a refund request states, in minor units; None where it states nothing."""
+
+    amount: int | None = None
+    tax: int | None = None
+    discounts: int | None = None
+
+    @property
+    def split(self) -> bool:
+        """Whether it says which part of the order's tax or discounts goes back."""
+        return self.tax is not None or self.discounts is not None
+
+
+def read_body(body: Any) -> Mapping[str, Any] | Complaint:
+    """The members of a request body: none for no body and PHP's empty array; a form's `terminal[id]` nests."""
+    if body is None or body == []:
+        return {}
+    if not isinstance(body, Mapping):
+        return Complaint(400, "The request body must be a JSON object.")
+    nested: dict[str, Any] = {}
+    for name, value in body.items():
+        outer, bracket, inner = name.partition("[")
+        if bracket and inner.endswith("]") and isinstance(nested.setdefault(outer, {}), dict):
+            _put(nested[outer], inner[:-1].split("]["), value)
+        else:
+            nested[name] = dict(value) if isinstance(value, Mapping) else value
+    return nested
+
+
+def _put(place: dict[str, Any], steps: list[str], value: Any) -> None:
+    for step in steps[:-1]:
+        inner = place.setdefault(step, {})
+        if not isinstance(inner, dict):
+            return
+        place = inner
+    place[steps[-1]] = value
+
+
+def terminal_complaint(body: Mapping[str, Any], terminal: int, settings: Settings) -> Complaint | None:
+    """What is wrong with `terminal.id`, which must name the terminal of the payment; None when nothing is."""
+    stated = body.get("terminal")
+    named = stated.get("id") if isinstance(stated, Mapping) else None
+    if named is None or named == "":
+        return {422: _NO_TERMINAL, 404: NOT_FOUND, "infer": None}[settings.missing_terminal]
+    number = _whole(named)
+    if number is None:
+        return _BAD_TERMINAL
+    return None if number == terminal else NOT_FOUND
+
+
+def _whole(value: Any) -> int | None:
+    """An integer, also one written as text or with zeros behind its point; None for anything else."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case Decimal() if value.is_finite() and value == value.to_integral_value():
+            return int(value)
+        case str() if value.isascii() and value.isdigit() and len(value) <= len(str(MINOR_MAX)):
+            return int(value)
+        case _:
+            return None
+
+
+def read_wanted(body: Mapping[str, Any], code: str) -> Wanted | Complaint:
+    """The amounts of a refund request in `code`'s minor units, or the first thing that is wrong with them.
+
+    `order` may be null: Maverick's own example posts back a whole record. Its members' shapes are unpublished; a
+    number, numeric text and `{"amount": …}` are all taken.
+    """
+    amount = _read_amount(body.get("amount"), "Amount", code)
+    if isinstance(amount, Complaint):
+        return amount
+    if amount is not None and amount <= 0:
+        return _said("Amount must be greater than 0.")
+    order = body.get("order")
+    if order is None or order == []:
+        return Wanted(amount)
+    if not isinstance(order, Mapping):
+        return _said("Order must be an object.")
+    tax = _read_part(order.get("tax"), "Order tax", code)
+    if isinstance(tax, Complaint):
+        return tax
+    discounts = _read_part(order.get("discounts"), "Order discounts", code)
+    if isinstance(discounts, Complaint):
+        return discounts
+    return Wanted(amount, tax, discounts)
+
+
+def _read_part(value: Any, label: str, code: str) -> int | Complaint | None:
+    part = _read_amount(value.get("amount") if isinstance(value, Mapping) else value, label, code)
+    return _said(f"{label} must be no less than 0.") if isinstance(part, int) and part < 0 else part
+
+
+def _read_amount(value: Any, label: str, code: str) -> int | Complaint | None:
+    """Minor units of a JSON number or of decimal text without an exponent. Null is as good as absent; "" is not."""
+    if value is None:
+        return None
+    if value == "":
+        return _said(f"{label} cannot be blank.")
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return _said(f"{label} must be a number.")
+    unit = currency(code)
+    limit = minor_from_decimal(AMOUNT_MAX, unit)
+    try:
+        minor = minor_from_decimal(value, unit)
+    except BadAmount as bad:
+        if bad.why == "too_precise":
+            return _said(f"{label} must have at most {unit.exponent} decimal places.")
+        if bad.why != "too_large":
+            return _said(f"{label} must be a number.")
+        minor = -1 if str(value).startswith("-") else limit + 1
+    return minor if minor <= limit else _said(f"{label} must be no greater than {written(limit, code)}.")

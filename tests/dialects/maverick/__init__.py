@@ -1,0 +1,1 @@
+"""Maverick: its rules as tables."""
