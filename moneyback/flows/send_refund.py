@@ -75,6 +75,7 @@ async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tu
             terms=terms,
             provider_left=figures.left,
             pre_read=shown,
+            evidence=world.new_id(),
         )
     )
     if not isinstance(armed, Moved) or armed.refund.state is not State.SENDING:
@@ -131,7 +132,7 @@ async def record(
             id=world.new_id(),
             source=source,
             generation=refund.generation if each.generation is None else each.generation,
-            digest=each.digest or f"{source}:{refund.generation}:{each.event.value}:{each.code or ''}",
+            digest=each.digest or _digest(each, source, refund.generation),
         )
         for each in seen
     )
@@ -153,6 +154,11 @@ async def record(
         else:
             return result if isinstance(result, Moved) else None
     return None  # the lease runs out, and looking finds it again
+
+
+def _digest(seen: Observation, source: str, generation: int) -> str:
+    """What tells one sighting from another where the connector did not say."""
+    return ":".join(map(str, (source, generation, seen.event.value, seen.provider_id, seen.amount, seen.occurred_at)))
 
 
 def sending(refund: Refund, payment: Payment) -> Sending:
