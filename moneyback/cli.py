@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="Keys of the native API.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+rails = typer.Typer(help="Rails: accounts at real providers, over which refunds are executed.", no_args_is_help=True)
+app.add_typer(rails, name="rails")
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -122,10 +124,11 @@ def twin(
 def worker(data: DataDir = None) -> None:
     """Do the background work without answering requests: send what waits, look at what is in doubt."""
     from moneyback.processes import database
+    from moneyback.settings import with_master_key
     from moneyback.wiring import work_until_stopped
 
-    with _plainly(), database(_settings(data)) as (settings, _):
-        asyncio.run(work_until_stopped(settings))
+    with _plainly(), database(_settings(data)) as (settings, cluster):
+        asyncio.run(work_until_stopped(with_master_key(settings, own_database=cluster is not None)))
 
 
 @app.command()
@@ -200,6 +203,65 @@ def revoke_key(merchant: str, key_id: str, data: DataDir = None) -> None:
     out.print("revoked")
 
 
+@rails.command("add")
+def add_rail(
+    merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…).")],
+    name: Annotated[str, typer.Argument(help="What the rail is called; payments name it.")],
+    connector: Annotated[str, typer.Option(help="The provider: the name of a dialect.")],
+    account: Annotated[str, typer.Option(help="The provider's id of the account; it belongs to one merchant.")],
+    base_url: Annotated[str, typer.Option(help="Where the provider's API begins.")],
+    duplicates: Annotated[
+        str, typer.Option(help="Equal keyless requests: join (one refund) or faithful (two).")
+    ] = "join",
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="Calls at once.")] = 4,
+    per_second: Annotated[float, typer.Option(min=0.01, max=1000, help="Calls begun in a second.")] = 10.0,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add or change a rail. Its credentials are asked for, or read as JSON from standard input; they are kept sealed."""
+    from moneyback.dialects import load_dialects
+    from moneyback.wiring import add_rail as add
+
+    dialect = load_dialects().get(connector)
+    wanted = dialect.client.credentials if dialect is not None and dialect.client is not None else ()
+    kept = {
+        "name": name,
+        "connector": connector,
+        "account": account,
+        "settings": {"base_url": base_url, "duplicates": duplicates, "at_once": at_once, "per_s": per_second},
+        "credentials": _credentials(wanted),
+    }
+    added = _with_database(data, lambda settings: add(settings, merchant, kept), sealed=True)
+    if as_json:
+        _print_json(added)
+    else:
+        out.print(f"rail {name} sends over {connector} account {account}")
+
+
+@rails.command("list")
+def list_rails(merchant: str, data: DataDir = None, as_json: AsJson = False) -> None:
+    """A merchant's rails, without their secrets. The sandbox rails are always there."""
+    from moneyback.wiring import known_rails
+
+    found = _with_database(data, lambda settings: known_rails(settings, merchant), sealed=True)
+    if as_json:
+        _print_json(found)
+    elif not found:
+        out.print("no rails to real providers")
+    for each in found if not as_json else ():
+        out.print(f"{each['rail']}  {each['connector']}  {each['account']}  {each['base_url']}  {each['duplicates']}")
+
+
+@rails.command("remove")
+def remove_rail(merchant: str, name: str, data: DataDir = None) -> None:
+    """Take a rail out of use. Refused while a refund on it has not ended."""
+    from moneyback.wiring import remove_rail as remove
+
+    if not _with_database(data, lambda settings: remove(settings, merchant, name), sealed=True):
+        _fail(f"{merchant} has no rail {name}, or a refund on it has not ended")
+    out.print("removed")
+
+
 def main() -> None:
     """The entry point."""
     app()
@@ -219,13 +281,14 @@ def _serve(
     from msgspec.structs import replace
 
     from moneyback.processes import at, database, demand_free_port, supervise
+    from moneyback.settings import with_master_key
     from moneyback.wiring import prepare, prepare_database
 
     with _plainly():
         demand_free_port(host, port)
         with database(_settings(data)) as (found, cluster):
             settings = replace(
-                found,
+                with_master_key(found, own_database=cluster is not None),
                 host=host,
                 port=port,
                 workers=workers or min(os.cpu_count() or 1, 4),
@@ -265,10 +328,27 @@ def _dsn(settings: Settings) -> str:
     return settings.dsn
 
 
-def _with_database(data: Path | None, story: Any) -> Any:
-    from moneyback.processes import database
+def _credentials(names: tuple[str, ...]) -> dict[str, str]:
+    """Asked for one by one without showing them, or a JSON object where standard input is not a terminal."""
+    if not names:
+        return {}
+    if sys.stdin.isatty():
+        return {name: typer.prompt(name, hide_input=True) for name in names}
+    try:
+        given = json.load(sys.stdin)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        _fail(f"standard input must be a JSON object of texts with: {', '.join(names)}")
+    return dict(given)
 
-    with _plainly(), database(_settings(data)) as (settings, _):
+
+def _with_database(data: Path | None, story: Any, *, sealed: bool = False) -> Any:
+    from moneyback.processes import database
+    from moneyback.settings import with_master_key
+
+    with _plainly(), database(_settings(data)) as (found, cluster):
+        settings = with_master_key(found, own_database=cluster is not None) if sealed else found
         return asyncio.run(story(settings))
 
 
@@ -283,9 +363,10 @@ class _plainly:  # noqa: N801 - reads as a word in a with statement
 
         from moneyback.processes import PortTaken
         from moneyback.store.embedded import EmbeddedError
+        from moneyback.vault import MasterKeyError
         from moneyback.wiring import UserMistake
 
-        if isinstance(error, PortTaken | EmbeddedError | UserMistake):
+        if isinstance(error, PortTaken | EmbeddedError | MasterKeyError | UserMistake):
             _fail(str(error))
         if isinstance(error, PostgresError | OSError):
             _fail(f"the database cannot be used: {error}")

@@ -423,6 +423,13 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     processing: timedelta = timedelta(seconds=60)
     list_lag: timedelta = timedelta(seconds=10)
     capabilities: Callable[[Payment], Capabilities] = lambda _payment: ANYTHING
+    credentials: tuple[str, ...] = ()
+    """Names of what the rail keeps secret and `authorize` is given."""
+    authorize: Callable[[Mapping[str, str], Call], Call] = lambda _credentials, call: call
+    """The call with the headers that prove who calls, from the rail's credentials by name (every one of `credentials`).
+
+    Conversations never see them: the rail's exchange adds them to each call as it leaves.
+    """
 
 
 # --- the declaration -------------------------------------------------------------------------------------------------

@@ -28,15 +28,21 @@ from moneyback.dialects import load_dialects
 from moneyback.flows.notices import take_notices
 from moneyback.flows.world import Rail, World
 from moneyback.ids import new_id, new_secret
+from moneyback.rails import Rails
 from moneyback.sandbox import describe, prepare_demo, suggestions
 from moneyback.settings import Settings, handed_down
 from moneyback.store.access import NATIVE, SCOPES, Access
 from moneyback.store.figures import Figures, figures
 from moneyback.store.migrate import migrate
+from moneyback.store.port import StoreUnavailable
 from moneyback.store.postgres import PostgresStore, open_store
+from moneyback.store.rails import AccountTaken, KeptRail, RailBook
 from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
+from moneyback.transport import Transport
+from moneyback.vault import MasterKeyError, Vault, read_key
 from moneyback.workers.loop import exit_with_parent, run_worker
 
+LEARN_EVERY_S = 2.0
 SANDBOX_RAILS = {"sandbox": 4, **{f"sandbox-{rung}": rung for rung in range(4)}}
 """The built-in rails, and the rung of each: how much its bank lets us know after a lost answer."""
 
@@ -53,6 +59,8 @@ class Wired(msgspec.Struct, frozen=True):
     reads: Reads
     access: Access
     bank: PostgresBank
+    book: RailBook | None = None
+    own_rails: Rails | None = None
 
     async def figures(self) -> Figures:
         """What operators watch."""
@@ -89,18 +97,25 @@ async def prepare_database(dsn: str) -> list[str]:
 
 
 @asynccontextmanager
-async def wired(dsn: str) -> AsyncIterator[Wired]:
-    """The world on a prepared database, closed again at the end."""
+async def wired(dsn: str, vault: Vault | None = None) -> AsyncIterator[Wired]:
+    """The world on a prepared database, closed again at the end. With a vault it knows the rails to real providers."""
     store = await open_store(dsn)
+    await store.now()  # calls to a rail ask the running clock, and the first piece of work may be one
     bank = await PostgresBank(dsn).open()
     rails = sandbox_rails(bank, store.clock)
     log = structlog.get_logger()
     world = World(store=store, rails=rails, dialects=load_dialects(), new_id=new_id, log=log.info)
-    parts = Wired(world, store, Reads(store), Access(store), bank)
+    book = RailBook(store, vault) if vault is not None else None
+    transport = Transport()
+    own_rails = Rails(book, transport, new_id) if book is not None else None
+    parts = Wired(world, store, Reads(store), Access(store), bank, book, own_rails)
     try:
+        if own_rails is not None:
+            await own_rails.learn(world)
         yield parts
     finally:
         await parts.close()
+        await transport.close()
 
 
 def sandbox_rails(bank: Bank, clock: Callable[[], Awaitable[Now]]) -> dict[str, Rail]:
@@ -134,8 +149,10 @@ def create_app() -> Application:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Wired]:
         assert settings.dsn is not None
-        async with wired(settings.dsn) as parts:
-            tasks = [asyncio.create_task(run_worker(parts.world, notices_of(parts)))] if settings.with_worker else []
+        async with wired(settings.dsn, vault_of(settings)) as parts:
+            tasks = [asyncio.create_task(keep_learning(parts))]
+            if settings.with_worker:
+                tasks.append(asyncio.create_task(run_worker(parts.world, notices_of(parts))))
             if settings.parent is not None:
                 tasks.append(asyncio.create_task(exit_with_parent(settings.parent)))
             try:
@@ -161,8 +178,27 @@ async def work_until_stopped(settings: Settings) -> None:
     """A process that only works."""
     assert settings.dsn is not None
     await prepare_database(settings.dsn)
-    async with wired(settings.dsn) as parts:
-        await run_worker(parts.world, notices_of(parts))
+    async with wired(settings.dsn, vault_of(settings)) as parts:
+        learning = asyncio.create_task(keep_learning(parts))
+        try:
+            await run_worker(parts.world, notices_of(parts))
+        finally:
+            learning.cancel()
+
+
+def vault_of(settings: Settings) -> Vault | None:
+    """What opens the rails' credentials; None where no master key was resolved."""
+    return Vault(read_key(settings.master_key)) if settings.master_key is not None else None
+
+
+async def keep_learning(parts: Wired) -> None:
+    """Learn of rails that are added and removed while this process runs."""
+    while parts.own_rails is not None:
+        await asyncio.sleep(LEARN_EVERY_S)
+        try:
+            await parts.own_rails.learn(parts.world)
+        except (StoreUnavailable, MasterKeyError) as error:
+            parts.world.log("rails_not_learnt", error=str(error))
 
 
 async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -177,6 +213,50 @@ async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
         first = next((ids[0] for each in demo.dialects.values() if (ids := each.payments)), None)
         payment = outward("pay", first) if first is not None else None
         return sections, suggestions(parts.world.dialects, sections, payment)
+
+
+async def add_rail(settings: Settings, merchant: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """Keep a rail to a real provider. Raises UserMistake."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        dialect = parts.world.dialects.get(kept["connector"])
+        if dialect is None or dialect.client is None:
+            connectors = [name for name, each in parts.world.dialects.items() if each.client is not None]
+            raise UserMistake(f"no such connector: {kept['connector']}. There are: {', '.join(connectors) or 'none'}")
+        needed, given = set(dialect.client.credentials), set(kept["credentials"])
+        if needed != given:
+            raise UserMistake(f"{kept['connector']} needs these credentials: {', '.join(sorted(needed)) or 'none'}")
+        if kept["name"] in parts.world.rails:
+            raise UserMistake(f"{kept['name']} is a built-in rail; choose another name")
+        assert parts.book is not None
+        try:
+            await parts.book.add(msgspec.convert({"merchant": owner, **kept}, KeptRail))
+        except (AccountTaken, msgspec.ValidationError) as error:
+            raise UserMistake(str(error)) from error
+    return {"merchant": merchant, "rail": kept["name"], "connector": kept["connector"], "account": kept["account"]}
+
+
+async def known_rails(settings: Settings, merchant: str) -> list[dict[str, Any]]:
+    """A merchant's rails without their secrets. Raises UserMistake."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        assert parts.book is not None
+        found = await parts.book.all(owner)
+    return [
+        {
+            "rail": each.name,
+            "connector": each.connector,
+            "account": each.account,
+            **msgspec.to_builtins(each.settings),
+            "credentials": sorted(each.credentials),
+        }
+        for each in found
+    ]
+
+
+async def remove_rail(settings: Settings, merchant: str, name: str) -> bool:
+    """Take a rail out of use; False when there is none, or a refund on it has not ended."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        assert parts.book is not None
+        return await parts.book.remove(owner, name)
 
 
 async def make_key(settings: Settings, merchant: str, scopes: list[str] | None, name: str) -> dict[str, Any]:
@@ -225,7 +305,7 @@ async def end_key(settings: Settings, merchant: str, key: str) -> bool:
 async def _of_merchant(settings: Settings, merchant: str) -> AsyncIterator[tuple[Wired, UUID]]:
     assert settings.dsn is not None
     await prepare_database(settings.dsn)
-    async with wired(settings.dsn) as parts:
+    async with wired(settings.dsn, vault_of(settings)) as parts:
         owner = inward(MERCHANT, merchant)
         if owner is None or not await parts.access.has_merchant(owner):
             raise UserMistake(f"there is no merchant {merchant}")

@@ -7,7 +7,7 @@ was admitted, and a mistake of ours is one logged 500.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
@@ -26,14 +26,15 @@ from moneyback.api.asgi import (
 from moneyback.api.asgi import header as header_of
 from moneyback.api.auth import asker_of
 from moneyback.api.control import advance_clock, read_books, set_scenario
-from moneyback.api.decode import BOUNDS, BadBody, decode_json, decode_query
+from moneyback.api.decode import BOUNDS, BadBody, decode_json, decode_query, is_clean
 from moneyback.api.metrics import Metrics
-from moneyback.api.mount import Mount
+from moneyback.api.mount import BODY_PATIENCE_S, Mount
 from moneyback.api.native import ENDPOINTS, Answer, Asking, BadRequest, Endpoint, Surface
 from moneyback.api.openapi import dialect_document, native_document, page
-from moneyback.api.problems import PROBLEM, RETRY_AFTER_S, problem
+from moneyback.api.problems import RETRY_AFTER_S, problem
 from moneyback.api.twin import Scripted, Twin
 from moneyback.bank.port import Bank
+from moneyback.flows.serve_dialect import where
 from moneyback.flows.world import World
 from moneyback.settings import Settings
 from moneyback.store.access import Access
@@ -42,10 +43,14 @@ from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
 
 DOCS_CSP: Final = b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
-
+METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
+CONTROL: Final = {"/_control/clock": "POST", "/_control/books": "GET", "/_control/scenario": "POST"}
 TWIN_PLAIN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What a twin's port answers itself; everything else there is the provider's."""
+
+
+class BodyLate(Exception):
+    """A client takes too long to send its body."""
 
 
 class Parts(Protocol):
@@ -151,21 +156,18 @@ class Application:
         if mount is not None:
             await mount(scope, receive, send)
         elif first == "v1":
-            answer = await self._guarded(self._native(scope, path, receive))
-            await respond(send, answer.status, answer.body, answer.media_type, answer.headers)
+            await _send(scope, send, await self._guarded(self._native(scope, path, receive)))
         elif first == "_control" and self._settings.sandbox:
-            answer = await self._guarded(self._control(scope, path, receive))
-            await respond(send, answer.status, answer.body, answer.media_type, answer.headers)
+            await _send(scope, send, await self._guarded(self._control(scope, path, receive)))
         elif self._twin is not None and path not in TWIN_PLAIN:
             await self._twin(scope, receive, send)
         else:
-            await self._plain(path, send)
+            await _send(scope, send, await self._guarded(self._plain(scope["method"], path)))
 
-    async def _guarded(self, story: Any) -> Answer:
+    async def _guarded(self, story: Awaitable[Answer]) -> Answer:
         """Every outcome as an answer in the native API's words."""
         try:
-            answer: Answer = await story
-            return answer
+            return await story
         except BadRequest as error:
             return _problem(400, "bad_request", str(error))
         except BadBody as error:
@@ -173,6 +175,9 @@ class Application:
         except TooLarge:
             body = problem(413, "too_large", f"A body has at most {BOUNDS.size_max} bytes.")
             return Answer(413, body, ((b"connection", b"close"),))
+        except BodyLate:
+            body = problem(408, "too_slow", f"A body comes within {BODY_PATIENCE_S:.0f} seconds.")
+            return Answer(408, body, ((b"connection", b"close"),))
         except StoreUnavailable:
             body = problem(503, "unavailable", "The database does not answer; nothing was admitted. Try again.")
             return Answer(503, body, ((b"retry-after", b"%d" % RETRY_AFTER_S),))
@@ -180,23 +185,21 @@ class Application:
             raise
         except Exception as error:
             assert self._parts is not None
-            self._parts.world.log("request_broke", error=repr(error))
+            self._parts.world.log("request_broke", error=where(error))  # its text may quote what a client sent
             return _problem(500, "internal", "This is a mistake of ours; it was written down.")
 
     async def _native(self, scope: Scope, path: str, receive: Receive) -> Answer:
         assert self._surface is not None
         asker = await asker_of(self._surface.reads, scope)
         if asker is None:
-            body = problem(401, "unauthenticated", "Send Authorization: Bearer with a valid key.")
-            return Answer(401, body, ((b"www-authenticate", b"Bearer"),))
-        found = self._router.find(path)
+            return _UNAUTHENTICATED
+        found = self._router.find(path) if is_clean(path) else None
         if found is None:
-            return _problem(404, "not_found", "There is nothing at this path.")
+            return _NOTHING_HERE
         methods, arguments = found
-        endpoint = methods.get(scope["method"])
+        endpoint = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if endpoint is None:
-            body = problem(405, "method_not_allowed", f"Here are: {', '.join(sorted(methods))}.")
-            return Answer(405, body, ((b"allow", ", ".join(sorted(methods)).encode()),))
+            return _other_method(scope["method"], methods)
         if endpoint.scope not in asker.scopes:
             return _problem(403, "scope_missing", f"This key lacks the scope {endpoint.scope}.")
         asking = await self._read(scope, path, arguments, receive)
@@ -204,61 +207,64 @@ class Application:
             return await endpoint.handle(self._surface, asker, asking)
 
     async def _read(self, scope: Scope, path: str, arguments: dict[str, str], receive: Receive) -> Asking:
-        raw = await read_body(receive, BOUNDS.size_max, header_of(scope, b"content-length"))
+        try:
+            async with asyncio.timeout(BODY_PATIENCE_S):
+                raw = await read_body(receive, BOUNDS.size_max, header_of(scope, b"content-length"))
+        except TimeoutError:
+            raise BodyLate from None
         query = dict(decode_query(scope.get("query_string", b"")))
-        body = decode_json(raw) if raw else None
-        return Asking(scope["method"], path, arguments, query, headers_of(scope), body)
+        headers = headers_of(scope)
+        if not all(is_clean(value) for value in headers.values()):
+            raise BadBody("A header contains a NUL character.")
+        return Asking(scope["method"], path, arguments, query, headers, decode_json(raw) if raw else None)
 
     async def _control(self, scope: Scope, path: str, receive: Receive) -> Answer:
         assert self._surface is not None and self._parts is not None
         asker = await asker_of(self._surface.reads, scope)
         if asker is None:
-            body = problem(401, "unauthenticated", "Send Authorization: Bearer with a valid key.")
-            return Answer(401, body, ((b"www-authenticate", b"Bearer"),))
+            return _UNAUTHENTICATED
+        method = CONTROL.get(path.rstrip("/"))
+        if method is None:
+            return _problem(404, "not_found", "There are: POST clock, GET books, POST scenario.")
+        if scope["method"] != method:
+            return _other_method(scope["method"], {method})
         if "control:write" not in asker.scopes:
             return _problem(403, "scope_missing", "This key lacks the scope control:write.")
         asking = await self._read(scope, path, {}, receive)
-        match scope["method"], path.rstrip("/"):
-            case "POST", "/_control/clock":
+        match path.rstrip("/"):
+            case "/_control/clock":
                 return await advance_clock(self._surface, self._parts.access, asking)
-            case "GET", "/_control/books":
+            case "/_control/books":
                 return await read_books(self._surface, asker, asking, self._parts.bank)
-            case "POST", "/_control/scenario":
+            case _:
                 return await set_scenario(self._surface, asker, asking, self._parts.bank)
-        return _problem(404, "not_found", "There are: POST clock, GET books, POST scenario.")
 
-    async def _plain(self, path: str, send: Send) -> None:
+    async def _plain(self, method: str, path: str) -> Answer:
         """What needs no key: health, metrics and the reference."""
+        assert self._parts is not None
+        said = await self._page(path)
+        if said is None:
+            return _NOTHING_HERE
+        return said if method in ("GET", "HEAD") else _other_method(method, {"GET"})
+
+    async def _page(self, path: str) -> Answer | None:
         assert self._parts is not None
         match path:
             case "/healthz":
-                await respond(send, 200, b'{"status":"alive"}')
+                return Answer(200, b'{"status":"alive"}')
             case "/readyz":
-                await self._readiness(send)
+                await self._parts.world.store.now()
+                return Answer(200, b'{"status":"ready"}')
             case "/metrics":
-                text = await self._metrics.text(self._parts.figures)
-                await respond(send, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+                return Answer(200, await self._metrics.text(self._parts.figures), media_type=METRICS)
             case "/docs" | "/docs/":
-                headers = ((b"content-security-policy", DOCS_CSP),)
-                await respond(send, 200, self._docs(), b"text/html; charset=utf-8", headers)
+                policy = ((b"content-security-policy", DOCS_CSP),)
+                return Answer(200, self._docs(), policy, b"text/html; charset=utf-8")
             case "/":
-                await respond(send, 302, headers=((b"location", b"/docs"),))
+                return Answer(302, b"", ((b"location", b"/docs"),))
             case _:
                 document = self._document(path)
-                if document is None:
-                    await respond(send, 404, problem(404, "not_found", "There is nothing at this path."), PROBLEM)
-                else:
-                    await respond(send, 200, document)
-
-    async def _readiness(self, send: Send) -> None:
-        assert self._parts is not None
-        try:
-            await self._parts.world.store.now()
-        except StoreUnavailable:
-            body = problem(503, "unavailable", "The database does not answer.")
-            await respond(send, 503, body, PROBLEM, ((b"retry-after", b"1"),))
-        else:
-            await respond(send, 200, b'{"status":"ready"}')
+                return None if document is None else Answer(200, document)
 
     def _document(self, path: str) -> bytes | None:
         if path not in self._documents:
@@ -281,5 +287,28 @@ class Application:
         return {"/openapi.json": native_document(), **dialects}
 
 
+async def _send(scope: Scope, send: Send, answer: Answer) -> None:
+    head = scope["method"] == "HEAD"
+    await respond(send, answer.status, answer.body, answer.media_type, answer.headers, head=head)
+
+
+def _other_method(method: str, known: Iterable[str]) -> Answer:
+    """What a path answers to a method it does not have. HEAD is a GET whose body is not sent."""
+    also = {"HEAD", "OPTIONS"} if "GET" in known else {"OPTIONS"}
+    allowed = ", ".join(sorted({*known, *also}))
+    headers = ((b"allow", allowed.encode()),)
+    if method == "OPTIONS":
+        return Answer(204, b"", headers)
+    return Answer(405, problem(405, "method_not_allowed", f"Here are: {allowed}."), headers)
+
+
 def _problem(status: int, code: str, detail: str) -> Answer:
     return Answer(status, problem(status, code, detail))
+
+
+_NOTHING_HERE: Final = _problem(404, "not_found", "There is nothing at this path.")
+_UNAUTHENTICATED: Final = Answer(
+    401,
+    problem(401, "unauthenticated", "Send Authorization: Bearer with a valid key."),
+    ((b"www-authenticate", b"Bearer"),),
+)

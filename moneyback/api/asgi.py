@@ -63,13 +63,26 @@ async def _read_on(receive: Receive, limit: int, begun: bytes) -> bytes:
             return bytes(body)
 
 
-async def respond(send: Send, status: int, body: bytes = b"", media_type: bytes = JSON, headers: Headers = ()) -> None:
-    """Answer with bytes. Content-Length is always said; a body brings its Content-Type."""
-    said = [(b"content-length", b"%d" % len(body)), *headers]
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes = b"",
+    media_type: bytes = JSON,
+    headers: Headers = (),
+    *,
+    head: bool = False,
+) -> None:
+    """Answer with bytes. Content-Length is said wherever there may be a body; a body brings its Content-Type.
+
+    `head`: headers as if with the body, and no body.
+    """
+    said = [*headers]
+    if status not in BODILESS:
+        said.append((b"content-length", b"%d" % len(body)))
     if body:
         said.append((b"content-type", media_type))
     await send({"type": "http.response.start", "status": status, "headers": said})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 async def answer(send: Send, outgoing: Outgoing, *, head: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from moneyback.core.refusals import Reason, refuse
 from moneyback.store.access import Access
 
 ADVANCE_S_MAX = 10 * 366 * 86_400
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Behind it lie the dates that no calendar holds."""
 
 
 async def advance_clock(surface: Surface, access: Access, asking: Asking) -> Answer:
@@ -25,6 +27,8 @@ async def advance_clock(surface: Surface, access: Access, asking: Asking) -> Ans
     seconds = asking.body.get("advance_s") if isinstance(asking.body, dict) else None
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= ADVANCE_S_MAX:
         raise BadRequest("advance_s is a whole number of seconds; the clock only moves forward")
+    if (await surface.world.store.now()).business + timedelta(seconds=seconds) >= LATEST:
+        raise BadRequest(f"the clock does not move beyond the year {LATEST.year}")
     now = await access.advance_clock(timedelta(seconds=seconds))
     if now is None:
         raise BadRequest("the clock of this twin does not move: it was started with --no-clock")

@@ -9,23 +9,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from moneyback.api.asgi import encode_json
-from moneyback.api.problems import PROBLEM, problem, refused
+from moneyback.api.asgi import JSON, encode_json
+from moneyback.api.problems import PROBLEM, problem, reasons, refused
 from moneyback.api.views import (
     EventView,
+    HistoryView,
     MovementView,
+    OrderRefundView,
     PaymentView,
+    RefundabilityView,
     RefundView,
+    SeenView,
     event_view,
+    history_view,
     movement_view,
     payment_view,
     refund_view,
+    seen_view,
 )
 from moneyback.core.admission import refundability
 from moneyback.core.commands import (
@@ -45,8 +51,8 @@ from moneyback.core.commands import (
     Saved,
     Standing,
 )
+from moneyback.core.money import MINOR_MAX, split
 from moneyback.core.money import currency as known_currency
-from moneyback.core.money import split
 from moneyback.core.naming import ORDER_REFUND, PAYMENT, REFUND, inward, outward
 from moneyback.core.payment import Asked, Parts, Payment
 from moneyback.core.refund import Event, Refund, State
@@ -57,15 +63,24 @@ from moneyback.flows.await_answer import await_answer
 from moneyback.flows.request_refund import SETTLING, await_refund, landing, request_order_refund, request_refund
 from moneyback.flows.world import World
 from moneyback.store.access import SCOPES
-from moneyback.store.port import Cursor
+from moneyback.store.port import Cursor, StoreUnavailable
 from moneyback.store.reads import PaymentsAsked, Place, Reads, RefundsAsked
 
 WAIT_S: Final = 10.0
 WAIT_S_MAX: Final = 60.0
 ANSWER_SLACK: Final = timedelta(seconds=5)
 KEY_BYTES_MAX: Final = 255
+CASE_DIGITS_MAX: Final = 9
 PAGE: Final = 50
 PAGE_MAX: Final = 500
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Between these lie all moments a client may name: any time that is added to one is still a date."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+"""A text things are found by: no longer than what an index holds."""
+Words = Annotated[str, msgspec.Meta(max_length=4000)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class BadRequest(Exception):
@@ -97,11 +112,11 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    media_type: bytes = b""
 
-    @property
-    def media_type(self) -> bytes:
-        """Problems say that they are problems."""
-        return PROBLEM if self.status >= 400 else b"application/json"
+    def __post_init__(self) -> None:
+        if not self.media_type:  # problems say that they are problems
+            msgspec.structs.force_setattr(self, "media_type", PROBLEM if self.status >= 400 else JSON)
 
 
 class Surface(msgspec.Struct, frozen=True):
@@ -115,15 +130,16 @@ Handler = Callable[[Surface, Asker, Asking], Awaitable[Answer]]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One route. `takes` and `gives` are the types its bodies are described by."""
+    """One route. `takes` and `gives` are the types its bodies are described by; a list comes in pages."""
 
     method: str
     path: str
     scope: str
     handle: Handler
     summary: str
+    gives: Any
     takes: Any = None
-    gives: Any = None
+    statuses: tuple[int, ...] = (200,)
     query: tuple[str, ...] = ()
     keyed: bool = False
 
@@ -135,49 +151,49 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A refund to be made. `amount` is what the payer gets, in minor units; without it, all that remains."""
 
     amount: int | None = None
-    currency: str | None = None
+    currency: Name | None = None
     fee_refund: Literal["proportional", "none"] | int = "proportional"
     allow_remainder: bool = False
     expected_refundable: int | None = None
-    reason: str | None = None
-    reference: str | None = None
-    requested_by: str | None = None
+    reason: Words | None = None
+    reference: Words | None = None
+    requested_by: Words | None = None
     metadata: dict[str, Any] = {}
-    scheduled_for: datetime | None = None
-    destination: str | None = None
-    scenario: str | None = None
+    scheduled_for: Moment | None = None
+    destination: Words | None = None
+    scenario: Words | None = None
 
 
 class NewOrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A refund of a whole order. `amount` is split over its payments by what each can still give back."""
 
-    dialect: str = NATIVE
+    dialect: Name = NATIVE
     amount: int | None = None
-    currency: str | None = None
+    currency: Name | None = None
     fee_refund: Literal["proportional", "none"] = "proportional"
     allow_remainder: bool = True
-    reason: str | None = None
-    reference: str | None = None
-    requested_by: str | None = None
+    reason: Words | None = None
+    reference: Words | None = None
+    requested_by: Words | None = None
     metadata: dict[str, Any] = {}
-    destination: str | None = None
+    destination: Words | None = None
 
 
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money that came in. `amount` is what was captured (or authorised, with that status), in minor units."""
 
     amount: int
-    currency: str
-    dialect: str = NATIVE
-    rail: str = "sandbox"
+    currency: Name
+    dialect: Name = NATIVE
+    rail: Name = "sandbox"
     status: Literal["captured", "authorized", "processing", "failed"] = "captured"
-    method: str | None = None
-    order: str | None = None
+    method: Name | None = None
+    order: Name | None = None
     fees: int = 0
     parts: Parts | None = None
-    reference: str | None = None
-    captured_at: datetime | None = None
-    scenario: str | None = None
+    reference: Name | None = None
+    captured_at: Moment | None = None
+    scenario: Words | None = None
     metadata: dict[str, Any] = {}
     dialect_data: dict[str, Any] = {}
 
@@ -187,19 +203,19 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     outcome: Literal["executed", "not_sent"]
     evidence_version: int
-    note: str
+    note: Words
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A word on why."""
 
-    note: str | None = None
+    note: Words | None = None
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a case can be closed."""
 
-    note: str
+    note: Words
 
 
 # --- refunds ---------------------------------------------------------------------------------------------------------
@@ -228,13 +244,20 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
         requested_by=asked.requested_by or asker.name,
         destination=asked.destination,
         scenario=asked.scenario,
-        due_at=asked.scheduled_for,
+        due_at=_within_time(asked.scheduled_for, "scheduled_for"),
         metadata=asked.metadata,
         key=_keyed(asking, wait, _created(wait is None)),
     )
+    if command.key is None and surface.world.own_rails and await _is_real(surface, asker, payment_id):
+        raise BadRequest("refunds of real money need an Idempotency-Key")
     command = msgspec.structs.replace(command, dialect_id=command.id.hex)
     result = await request_refund(surface.world, command)
     return await _answer(surface, asker, command.key, result, wait)
+
+
+async def _is_real(surface: Surface, asker: Asker, payment_id: UUID) -> bool:
+    payment = await surface.world.store.payment(asker.merchant, payment_id)
+    return payment is not None and surface.world.rail(asker.merchant, payment.rail).real
 
 
 async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
@@ -267,10 +290,10 @@ async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) ->
         for payment, amount in zip(payments, amounts, strict=True)
         if amount != 0
     )
-    if len(legs) != len(payments):
+    key = _keyed(asking, wait, _created(wait is None))
+    if len(legs) != len(payments) and (key is None or await _is_unused(surface, asker, key)):
         empty = [outward(PAYMENT, p.id) for p, amount in zip(payments, amounts, strict=True) if amount == 0]
         return _refused(refuse(Reason.NOTHING_LEFT, payments=empty))
-    key = _keyed(asking, wait, _created(wait is None))
     command = RequestOrderRefund(
         merchant=asker.merchant, id=group, dialect=asked.dialect, reference=reference, legs=legs, key=key
     )
@@ -286,7 +309,7 @@ async def read_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
 
 
 async def list_refunds(surface: Surface, asker: Asker, asking: Asking) -> Answer:
-    """A merchant's refunds, newest first; filtered by payment, state, order, reference or time."""
+    """A merchant's refunds, newest first; of one payment or order, in certain states, or by the provider's id."""
     query = asking.query
     payment = query.get("payment")
     payment_id = inward(PAYMENT, payment) if payment else None
@@ -320,15 +343,7 @@ async def refund_evidence(surface: Surface, asker: Asker, asking: Asking) -> Ans
         return _refused(refuse(Reason.REFUND_NOT_FOUND))
     seen = await surface.reads.evidence_of_refund(asker.merchant, refund.id)
     attempts = await surface.reads.attempts_of(asker.merchant, refund.id)
-    return _json(
-        200,
-        {
-            "refund": outward(REFUND, refund.id),
-            "evidence_version": refund.evidence_version,
-            "evidence": [_without(each, "merchant", "payment", "refund") for each in seen],
-            "attempts": [_without(each, "merchant", "refund") for each in attempts],
-        },
-    )
+    return _json(200, seen_view(refund, seen, attempts))
 
 
 async def cancel_refund(surface: Surface, asker: Asker, asking: Asking) -> Answer:
@@ -405,9 +420,9 @@ async def _own_refund(surface: Surface, asker: Asker, asking: Asking) -> Refund 
 async def create_payment(surface: Surface, asker: Asker, asking: Asking) -> Answer:
     """Register money that came in, so that it can be given back."""
     asked = _shaped(asking.body, NewPayment)
-    _check_payment(surface.world, asked)
-    now = (await surface.world.store.now()).business
-    if asked.captured_at is not None and asked.captured_at > now:
+    _check_payment(surface.world, asker.merchant, asked)
+    captured_at = _within_time(asked.captured_at, "captured_at")
+    if captured_at is not None and captured_at > (await surface.world.store.now()).business:
         raise BadRequest("captured_at lies in the future")
     adding = AddPayment(
         amount=asked.amount,
@@ -420,6 +435,7 @@ async def create_payment(surface: Surface, asker: Asker, asking: Asking) -> Answ
         document=asked.dialect_data,
         metadata=asked.metadata,
     )
+    key = _keyed(asking, 0.0, _changed)
     try:
         added = await add_payment(
             surface.world,
@@ -428,14 +444,13 @@ async def create_payment(surface: Surface, asker: Asker, asking: Asking) -> Answ
             asked.rail,
             adding,
             reference=asked.reference or "",
-            captured_at=asked.captured_at,
+            captured_at=captured_at,
             scenario=asked.scenario,
+            key=key,
         )
     except ValueError as error:
         raise BadRequest(str(error)) from error
-    if isinstance(added, Refusal):
-        return _refused(added)
-    return _json(201 if added.created else 200, payment_view(added.payment))
+    return await _answer_change(surface, asker, key, added)
 
 
 async def read_payment(surface: Surface, asker: Asker, asking: Asking) -> Answer:
@@ -469,28 +484,23 @@ async def read_refundability(surface: Surface, asker: Asker, asking: Asking) -> 
     if isinstance(payment, Answer):
         return payment
     amount = asking.query.get("amount")
-    if amount is not None and not (amount.isascii() and amount.isdigit()):
-        raise BadRequest("amount is a whole number of minor units")
+    asked = Asked(payer=_whole(amount, "amount", MINOR_MAX)) if amount is not None else Asked()
     now = (await surface.world.store.now()).business
     children = await surface.world.store.children(asker.merchant, payment.id)
-    asked = Asked(payer=int(amount)) if amount is not None else Asked()
     amounts, failing = refundability(
         payment, surface.world.terms(payment), now, tuple(children.refunds.values()), asked
     )
-    body = refused(Refusal(failing))[1] if failing else b"{}"
-    return _json(
-        200,
-        {
-            "payment": outward(PAYMENT, payment.id),
-            "refundable": payment.refundable,
-            "currency": payment.currency,
-            "possible": not failing,
-            "amount": amounts.payer,
-            "wallet_amount": amounts.wallet,
-            "fee_refund": amounts.fee_return,
-            "reasons": msgspec.json.decode(body).get("reasons", []),
-        },
+    view = RefundabilityView(
+        payment=outward(PAYMENT, payment.id),
+        refundable=payment.refundable,
+        currency=payment.currency,
+        possible=not failing,
+        amount=amounts.payer,
+        wallet_amount=amounts.wallet,
+        fee_refund=amounts.fee_return,
+        reasons=reasons(failing),
     )
+    return _json(200, view)
 
 
 async def payment_history(surface: Surface, asker: Asker, asking: Asking) -> Answer:
@@ -498,41 +508,27 @@ async def payment_history(surface: Surface, asker: Asker, asking: Asking) -> Ans
     payment = await _own_payment(surface, asker, asking)
     if isinstance(payment, Answer):
         return payment
-    children = await surface.world.store.children(asker.merchant, payment.id)
-    return _json(
-        200,
-        {
-            "payment": payment_view(payment),
-            "refunds": [refund_view(each) for each in children.refunds.values()],
-            "external_refunds": [_without(each, "merchant", "payment") for each in children.externals.values()],
-            "disputes": [_without(each, "merchant", "payment") for each in children.disputes.values()],
-            "cases": [_without(each, "merchant", "payment") for each in children.cases.values()],
-        },
-    )
+    return _json(200, history_view(payment, await surface.world.store.children(asker.merchant, payment.id)))
 
 
 async def close_payment_case(surface: Surface, asker: Asker, asking: Asking) -> Answer:
     """Close a contradiction on a payment; sending for it resumes when the last one is closed."""
     asked = _shaped(asking.body, Closing)
     id, number = inward(PAYMENT, asking.arguments["id"]), asking.arguments["number"]
-    if id is None or not (number.isascii() and number.isdigit()):
+    if id is None or not (number.isascii() and number.isdigit() and len(number) <= CASE_DIGITS_MAX):
         return _refused(refuse(Reason.CASE_NOT_FOUND))
+    key = _keyed(asking, 0.0, _changed)
     result = await surface.world.store.submit(
-        CloseCase(merchant=asker.merchant, payment=id, number=int(number[:9]), by=asker.name, note=asked.note)
+        CloseCase(merchant=asker.merchant, payment=id, number=int(number), by=asker.name, note=asked.note, key=key)
     )
     surface.world.due.set()
-    return _refused(result) if isinstance(result, Refusal) else _json(200, payment_view(_standing(result)))
+    return await _answer_change(surface, asker, key, result)
 
 
 async def _own_payment(surface: Surface, asker: Asker, asking: Asking) -> Payment | Answer:
     id = inward(PAYMENT, asking.arguments["id"])
     payment = await surface.world.store.payment(asker.merchant, id) if id is not None else None
     return _refused(refuse(Reason.PAYMENT_NOT_FOUND)) if payment is None else payment
-
-
-def _standing(result: Result) -> Payment:
-    assert isinstance(result, Standing)
-    return result.payment
 
 
 # --- ledger and events -----------------------------------------------------------------------------------------------
@@ -546,12 +542,9 @@ async def list_movements(surface: Surface, asker: Asker, asking: Asking) -> Answ
     refund_id = inward(REFUND, refund) if refund else None
     if (payment and payment_id is None) or (refund and refund_id is None):
         return _page([], None)
-    cursor = query.get("cursor", "0")
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise BadRequest("cursor is not one that was given out here")
-    limit = _limit(query)
+    after, limit = _whole(query.get("cursor", "0"), "cursor", MINOR_MAX), _limit(query)
     found = await surface.reads.list_movements(
-        asker.merchant, payment=payment_id, refund=refund_id, after=int(cursor), limit=limit
+        asker.merchant, payment=payment_id, refund=refund_id, after=after, limit=limit
     )
     more = str(found[-1].number) if len(found) == limit else None
     return _page([movement_view(each.movement) for each in found], more)
@@ -596,8 +589,12 @@ async def _answer(surface: Surface, asker: Asker, key: Keyed | None, result: Res
     if landed is not None:
         return _answered(*_settled(landed.refund))  # under a key, these bytes were written in the commit that landed it
     left = until - asyncio.get_running_loop().time()
-    refund, _ = await await_refund(surface.world, result.refund, left)
-    return _answered(*_settled(refund)) if key is None else await _stored(surface, asker, key.key, refund)
+    try:
+        refund, _ = await await_refund(surface.world, result.refund, left)
+        return _answered(*_settled(refund)) if key is None else await _stored(surface, asker, key.key, refund)
+    except StoreUnavailable:
+        # It was admitted: whoever heard that nothing was would ask again, and be given it twice.
+        return _answered(*_settled(result.refund))
 
 
 async def _answer_change(surface: Surface, asker: Asker, key: Keyed | None, result: Result) -> Answer:
@@ -657,8 +654,8 @@ def _changed(result: Result) -> tuple[int, bytes] | None:
             return refused(result)
         case Moved(refund=refund):
             return 200, encode_json(refund_view(refund))
-        case Standing(payment=payment):
-            return 200, encode_json(payment_view(payment))
+        case Standing(payment=payment, created=created):
+            return (201 if created else 200), encode_json(payment_view(payment))
         case _:
             return None
 
@@ -667,16 +664,16 @@ def _settled(refund: Refund) -> tuple[int, bytes]:
     return (202 if refund.state in SETTLING else 201), encode_json(refund_view(refund))
 
 
-def _group(grouped: Grouped) -> dict[str, Any]:
+def _group(grouped: Grouped) -> OrderRefundView:
     first = grouped.legs[0].refund
-    return {
-        "id": outward(ORDER_REFUND, first.group) if first.group else None,
-        "object": "order_refund",
-        "order": grouped.order.reference,
-        "amount": sum(leg.refund.payer for leg in grouped.legs),
-        "currency": first.currency,
-        "refunds": [refund_view(leg.refund) for leg in grouped.legs],
-    }
+    assert first.group is not None, "a leg belongs to its order refund"
+    return OrderRefundView(
+        id=outward(ORDER_REFUND, first.group),
+        order=grouped.order.reference,
+        amount=sum(leg.refund.payer for leg in grouped.legs),
+        currency=first.currency,
+        refunds=tuple(refund_view(leg.refund) for leg in grouped.legs),
+    )
 
 
 # --- reading what was asked ------------------------------------------------------------------------------------------
@@ -695,22 +692,28 @@ def _keyed(asking: Asking, wait: float | None, render: Callable[[Result], tuple[
     key = asking.headers.get("idempotency-key")
     if key is None:
         return None
-    if not key or len(key.encode()) > KEY_BYTES_MAX:
+    if not key or len(key) > KEY_BYTES_MAX:  # a header's text has one character for each of its bytes
         raise BadRequest(f"an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes")
     return Keyed(NATIVE, key, fingerprint(asking), timedelta(seconds=wait or 0) + ANSWER_SLACK, render)
 
 
 def fingerprint(asking: Asking) -> bytes:
     """What makes two requests the same: method, path and decoded body, however it was written down."""
-    body = msgspec.json.encode(asking.body, order="sorted")
-    return hashlib.sha256(b"\n".join((asking.method.encode(), asking.path.encode(), body))).digest()
+    return hashlib.sha256(b"\n".join((asking.method.encode(), asking.path.encode(), _sorted(asking.body)))).digest()
+
+
+_sorted: Final = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+
+
+async def _is_unused(surface: Surface, asker: Asker, key: Keyed) -> bool:
+    return await surface.world.store.key(asker.merchant, key.dialect, key.key) is None
 
 
 def _wait_of(asking: Asking) -> float | None:
     """Seconds to wait for the refund; None answers at once (`Prefer: respond-async`)."""
     wait: float | None = WAIT_S
     for preference in asking.headers.get("prefer", "").split(","):
-        name, _, value = preference.strip().partition("=")
+        name, _, value = preference.strip().lower().partition("=")
         if name == "respond-async":
             return None
         if name == "wait" and value.isascii() and value.isdigit() and len(value) < 6:
@@ -734,21 +737,40 @@ def _place(query: Mapping[str, str]) -> Place | None:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= PAGE_MAX):
-        raise BadRequest(f"limit is a whole number from 1 to {PAGE_MAX}")
-    return int(text)
+    return _whole(query.get("limit", str(PAGE)), "limit", PAGE_MAX, least=1)
 
 
-def _check_payment(world: World, asked: NewPayment) -> None:
+def _whole(text: str, name: str, most: int, least: int = 0) -> int:
+    """A whole number as it stands in a query."""
+    known = text.isascii() and text.isdigit() and len(text) <= len(str(MINOR_MAX))
+    if not known or not least <= (number := int(text)) <= most:
+        raise BadRequest(f"{name} is a whole number from {least} to {most}")
+    return number
+
+
+def _within_time(moment: datetime | None, name: str) -> datetime | None:
+    """The same moment in UTC. What no calendar holds is refused."""
+    try:
+        known = moment and moment.astimezone(UTC)
+    except OverflowError:
+        known = LATEST
+    if known is not None and not EARLIEST <= known < LATEST:
+        raise BadRequest(f"{name} lies between the years {EARLIEST.year} and {LATEST.year}")
+    return known
+
+
+def _check_payment(world: World, owner: UUID, asked: NewPayment) -> None:
     if asked.amount <= 0 or asked.fees < 0 or asked.fees >= asked.amount:
         raise BadRequest("amount is positive, and fees are less than it and not negative")
     if asked.dialect != NATIVE and asked.dialect not in world.dialects:
         raise BadRequest(f"no such dialect; there are: {', '.join([NATIVE, *world.dialects])}")
-    if asked.rail not in world.rails:
-        raise BadRequest(f"no such rail; there are: {', '.join(world.rails)}")
-    if asked.captured_at is not None and asked.captured_at.tzinfo is None:
-        raise BadRequest("captured_at needs a time zone")
+    own = [name for merchant, name in world.own_rails if merchant == owner]
+    if asked.rail not in (*world.rails, *own):
+        raise BadRequest(f"no such rail; there are: {', '.join([*world.rails, *own])}")
+    if asked.rail in own and not asked.reference:
+        raise BadRequest("a payment on this rail needs a reference: the provider's own id of it")
+    if asked.rail in own and asked.scenario is not None:
+        raise BadRequest("scenarios are for sandbox rails; a real provider does as it does")
     try:
         known_currency(asked.currency)
     except ValueError as error:
@@ -776,11 +798,6 @@ def _leg_amounts(payments: tuple[Payment, ...], amount: int | None) -> tuple[int
     return split(amount, weights)
 
 
-def _without(value: msgspec.Struct, *names: str) -> dict[str, Any]:
-    shown = msgspec.to_builtins(value)
-    return {name: member for name, member in shown.items() if name not in names}
-
-
 def _json(status: int, value: Any) -> Answer:
     return Answer(status, encode_json(value))
 
@@ -806,6 +823,7 @@ ENDPOINTS: Final = (
         summary="Refund a payment",
         takes=NewRefund,
         gives=RefundView,
+        statuses=(201, 202),
         keyed=True,
     ),
     Endpoint(
@@ -840,6 +858,7 @@ ENDPOINTS: Final = (
         scope="refunds:read",
         handle=refund_evidence,
         summary="What was seen of a refund",
+        gives=SeenView,
     ),
     Endpoint(
         method="POST",
@@ -889,6 +908,8 @@ ENDPOINTS: Final = (
         summary="Register a payment",
         takes=NewPayment,
         gives=PaymentView,
+        statuses=(200, 201),
+        keyed=True,
     ),
     Endpoint(
         method="GET",
@@ -913,6 +934,7 @@ ENDPOINTS: Final = (
         scope="payments:read",
         handle=read_refundability,
         summary="What could be refunded now, and why not more",
+        gives=RefundabilityView,
         query=("amount",),
     ),
     Endpoint(
@@ -921,6 +943,7 @@ ENDPOINTS: Final = (
         scope="payments:read",
         handle=payment_history,
         summary="All that hangs on a payment",
+        gives=HistoryView,
     ),
     Endpoint(
         method="POST",
@@ -930,6 +953,7 @@ ENDPOINTS: Final = (
         summary="Close a case of a payment",
         takes=Closing,
         gives=PaymentView,
+        keyed=True,
     ),
     Endpoint(
         method="POST",
@@ -938,6 +962,8 @@ ENDPOINTS: Final = (
         handle=create_order_refund,
         summary="Refund a whole order",
         takes=NewOrderRefund,
+        gives=OrderRefundView,
+        statuses=(202,),
         keyed=True,
     ),
     Endpoint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Final, get_origin
 
 import msgspec
 
@@ -13,7 +13,12 @@ from moneyback import __version__
 from moneyback.api.native import ENDPOINTS, Endpoint
 from moneyback.dialect import Dialect, Route
 
-PROBLEM_SCHEMA = {
+DONE: Final = {
+    200: "Here it is.",
+    201: "It is made, and this is how it stands.",
+    202: "It is admitted and not sent yet; read it again later.",
+}
+PROBLEM_SCHEMA: Final = {
     "type": "object",
     "required": ["type", "title", "status", "code"],
     "properties": {
@@ -21,7 +26,11 @@ PROBLEM_SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "code": {"type": "string", "description": "stable; meant for programs"},
-        "reasons": {"type": "array", "items": {"type": "object"}},
+        "reasons": {
+            "type": "array",
+            "description": "every reason of a refusal, the first one leading",
+            "items": {"$ref": "#/components/schemas/ReasonView"},
+        },
     },
 }
 
@@ -81,24 +90,32 @@ def _native_operation(endpoint: Endpoint, schemas: Mapping[int, Any]) -> dict[st
     if endpoint.keyed:
         parameters.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}})
     problem = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    good: dict[str, Any] = {"description": "done"}
-    if endpoint.gives is not None:
-        good["content"] = {"application/json": {"schema": schemas[id(endpoint.gives)]}}
+    shown = schemas[id(endpoint.gives)]
+    if get_origin(endpoint.gives) is list:
+        shown = _page_of(shown)
+    good = {"content": {"application/json": {"schema": shown}}}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "description": (endpoint.handle.__doc__ or "").strip() + f" Needs the scope `{endpoint.scope}`.",
         "operationId": endpoint.handle.__name__,
         "parameters": parameters,
         "responses": {
-            "2XX": good,
-            "4XX": {"description": "refused", **problem},
-            "503": {"description": "later", **problem},
+            **{str(status): {"description": DONE[status], **good} for status in endpoint.statuses},
+            "4XX": {"description": "Refused: nothing was changed.", **problem},
+            "500": {"description": "A mistake of ours.", **problem},
+            "503": {"description": "The database is away: nothing was admitted. Ask again.", **problem},
         },
     }
     if endpoint.takes is not None:
         body = {"application/json": {"schema": schemas[id(endpoint.takes)]}}
         operation["requestBody"] = {"required": True, "content": body}
     return operation
+
+
+def _page_of(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """A list as it is answered: some rows, and where the next ones begin."""
+    cursor = {"type": ["string", "null"], "description": "what to ask on with; null where nothing follows"}
+    return {"type": "object", "required": ["data", "next_cursor"], "properties": {"data": rows, "next_cursor": cursor}}
 
 
 _MEDIA = {"json": "application/json", "form": "application/x-www-form-urlencoded", "multipart": "multipart/form-data"}

@@ -5,12 +5,13 @@ HTTP statuses of business refusals live here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from moneyback.api.asgi import encode_json
+from moneyback.api.views import ReasonView
 from moneyback.core.refusals import Failing, Reason, Refusal
 
 PROBLEM: Final = b"application/problem+json"
@@ -74,22 +75,24 @@ def refused(refusal: Refusal) -> tuple[int, bytes]:
     """The problem document of a refusal: its first reason leads, and all of them are listed with their figures."""
     first = refusal.first
     status = STATUSES.get(first.reason, 422)
-    extra = {"reasons": [_reason(each) for each in refusal.failing]}
-    return status, problem(status, first.reason.value, SENTENCES[first.reason], **extra)
+    return status, problem(status, first.reason.value, SENTENCES[first.reason], reasons=reasons(refusal.failing))
+
+
+def reasons(failing: Iterable[Failing]) -> tuple[ReasonView, ...]:
+    """Reasons in words, with their figures."""
+    return tuple(
+        ReasonView(
+            code=each.reason.value,
+            detail=SENTENCES[each.reason],
+            figures={name: _shown(value) for name, value in each.figures.items()},
+        )
+        for each in failing
+    )
 
 
 def problem(status: int, code: str, detail: str, **members: Any) -> bytes:
     """One problem document."""
     return encode_json({"type": f"urn:moneyback:{code}", "title": detail, "status": status, "code": code, **members})
-
-
-def _reason(failing: Failing) -> dict[str, Any]:
-    figures = {name: _shown(value) for name, value in failing.figures.items()}
-    return {
-        "code": failing.reason.value,
-        "detail": SENTENCES[failing.reason],
-        **({"figures": figures} if figures else {}),
-    }
 
 
 def _shown(value: object) -> object:

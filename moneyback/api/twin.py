@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from moneyback.api.asgi import Receive, Scope, Send, headers_of, messages, read_body, segments
+from moneyback.api.asgi import Receive, Scope, Send, TooLarge, headers_of, messages, read_body, segments
 from moneyback.api.decode import BOUNDS
 from moneyback.api.mount import Mount, Paths
 from moneyback.bank.client import account_of, capture_of
@@ -87,7 +87,10 @@ class Twin:
             await self._mount(scope, receive, send)
             return
         struck = self._strike()
-        body = await read_body(receive, BOUNDS.size_max + 1)
+        try:
+            body = await read_body(receive, BOUNDS.size_max)
+        except TooLarge:
+            body = bytes(BOUNDS.size_max + 1)  # the rest of it stays unread; that it is too large is all that counts
         if DECLINE in struck:
             await self._decline(scope, found[1])
         said = await self._answer(scope, body)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from moneyback.core.ledger import Movement
-from moneyback.core.naming import ORDER_REFUND, PAYMENT, REFUND, outward
+from moneyback.core.naming import EVIDENCE, ORDER_REFUND, PAYMENT, REFUND, outward
 from moneyback.core.payment import Condition, Parts, Payment
-from moneyback.core.records import EventRow
-from moneyback.core.refund import Refund, State
+from moneyback.core.plan import Children
+from moneyback.core.records import Case, Dispute, EventRow, External
+from moneyback.core.refund import Attempt, Evidence, Refund, State
+
+View = TypeVar("View", bound=msgspec.Struct)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -94,6 +97,121 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     captured_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+class ReasonView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One reason against a refund, with the figures behind it."""
+
+    code: str
+    detail: str
+    figures: Mapping[str, Any] = {}
+
+
+class RefundabilityView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refund would give back if it were asked for now: `amount`, of the merchant's funds and of the fees."""
+
+    payment: str
+    refundable: int
+    currency: str
+    possible: bool
+    amount: int
+    wallet_amount: int
+    fee_refund: int
+    reasons: tuple[ReasonView, ...]
+
+
+class OrderRefundView(msgspec.Struct, frozen=True, kw_only=True):
+    """The refunds of an order's payments, made together."""
+
+    id: str
+    object: str = "order_refund"
+    order: str
+    amount: int
+    currency: str
+    refunds: tuple[RefundView, ...]
+
+
+class EvidenceView(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was seen: what, by whom, how strong it is, and whether it counted."""
+
+    id: str
+    event: str
+    grade: str
+    source: str
+    at: datetime
+    occurred_at: datetime | None
+    digest: str
+    amount: int | None
+    provider_id: str | None
+    generation: int | None
+    counted: bool
+    data: Mapping[str, Any]
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to the rail, as it was armed, with what was read before it."""
+
+    generation: int
+    kind: str
+    mark: str
+    amount: int | None
+    armed_at: datetime
+    send_deadline: datetime
+    lease_until: datetime
+    outcome: str
+    pre_read: Mapping[str, Any]
+
+
+class SeenView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a refund's sending. A person's answer names this `evidence_version`."""
+
+    refund: str
+    evidence_version: int
+    evidence: tuple[EvidenceView, ...]
+    attempts: tuple[AttemptView, ...]
+
+
+class ExternalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund that was made elsewhere."""
+
+    provider_id: str
+    amount: int
+    wallet: int
+    fee_return: int
+    undone: bool
+    at: datetime
+
+
+class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A payer's complaint at the bank, or a return of the money by it."""
+
+    reference: str
+    amount: int
+    status: str
+    updated_at: datetime
+
+
+class CaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A contradiction that a person closes."""
+
+    number: int
+    kind: str
+    refund: str | None
+    opened_at: datetime
+    figures: Mapping[str, Any]
+    closed_at: datetime | None
+    closed_by: str | None
+    note: str | None
+
+
+class HistoryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment with all that hangs on it."""
+
+    payment: PaymentView
+    refunds: tuple[RefundView, ...]
+    external_refunds: tuple[ExternalView, ...]
+    disputes: tuple[DisputeView, ...]
+    cases: tuple[CaseView, ...]
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +324,46 @@ def payment_status(payment: Payment) -> str:
     if returned and returned + payment.clawed_back >= payment.captured:
         return "refunded"
     return "partially_refunded" if returned else "captured"
+
+
+def seen_view(refund: Refund, evidence: tuple[Evidence, ...], attempts: tuple[Attempt, ...]) -> SeenView:
+    """What was seen of a refund, oldest first, as the native API shows it."""
+    return SeenView(
+        refund=outward(REFUND, refund.id),
+        evidence_version=refund.evidence_version,
+        evidence=tuple(
+            _alike(EvidenceView, each, id=outward(EVIDENCE, each.id), grade=each.grade.value) for each in evidence
+        ),
+        attempts=tuple(_alike(AttemptView, each) for each in attempts),
+    )
+
+
+def history_view(payment: Payment, children: Children) -> HistoryView:
+    """A payment's history as the native API shows it."""
+    return HistoryView(
+        payment=payment_view(payment),
+        refunds=tuple(map(refund_view, children.refunds.values())),
+        external_refunds=tuple(map(_external_view, children.externals.values())),
+        disputes=tuple(map(_dispute_view, children.disputes.values())),
+        cases=tuple(map(_case_view, children.cases.values())),
+    )
+
+
+def _external_view(external: External) -> ExternalView:
+    return _alike(ExternalView, external)
+
+
+def _dispute_view(dispute: Dispute) -> DisputeView:
+    return _alike(DisputeView, dispute, status=dispute.status.value)
+
+
+def _case_view(case: Case) -> CaseView:
+    return _alike(CaseView, case, refund=outward(REFUND, case.refund) if case.refund else None)
+
+
+def _alike(kind: type[View], value: msgspec.Struct, **shown: Any) -> View:
+    """A view whose members are named like those of the value, but for those given here."""
+    return kind(**{name: shown[name] if name in shown else getattr(value, name) for name in kind.__struct_fields__})
 
 
 def event_view(event: EventRow, cursor: str) -> EventView:

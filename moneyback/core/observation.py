@@ -143,7 +143,7 @@ def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | 
     payment, refund = found
     if refund.evidence_version != command.evidence_version:
         return refuse(Reason.EVIDENCE_MOVED_ON, seen=command.evidence_version, evidence_version=refund.evidence_version)
-    if refund.state not in (State.UNKNOWN, State.NEEDS_REVIEW):
+    if not _answerable(refund):
         return refuse(Reason.STATE_FORBIDS, state=refund.state.value)
     opens = _person_from(refund, command.terms(payment))
     if not command.executed and opens is not None and now.business < opens:
@@ -157,6 +157,13 @@ def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | 
         data={"by": command.by, "note": command.note},
     )
     return _told(lambda ink: _take(ink, refund, seen), refund, payment, facts, now)
+
+
+def _answerable(refund: Refund) -> bool:
+    """Doubt and contradictions; and what a provider accepted and never spoke of again, once looking has given up."""
+    if refund.state is State.PENDING:
+        return refund.human_since is not None
+    return refund.state in (State.UNKNOWN, State.NEEDS_REVIEW)
 
 
 def _person_from(refund: Refund, terms: Terms) -> datetime | None:

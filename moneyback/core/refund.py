@@ -155,6 +155,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, Cell]]] = MappingProxyType(
             action_needed=Move(S.REQUIRES_ACTION),
             refused=Move(S.FAILED),
             provider_canceled=Move(S.CANCELED),
+            person_not_sent=REVIEW,  # against the provider's word that it has it
             came_back=REVIEW,
         ),
         S.REQUIRES_ACTION: _row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from moneyback.core.commands import RegisterPayment, Standing
+from moneyback.core.commands import Keyed, RegisterPayment, Replayed, Standing
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refusals import Refusal
 from moneyback.core.registration import own_reference
@@ -27,13 +27,14 @@ async def add_payment(
     reference: str = "",
     captured_at: datetime | None = None,
     scenario: str | None = None,
-) -> Standing | Refusal:
-    """Register a payment; an equal one with the same `reference` is found again.
+    key: Keyed | None = None,
+) -> Standing | Replayed | Refusal:
+    """Register a payment; an equal one with the same `reference` is found again. Replayed only under a `key`.
 
     `asked.document` is what its dialect remembers of it, checked by the dialect. Raises ValueError with a sentence for
     dialect data the dialect cannot read, KeyError for an unknown rail.
     """
-    rail = world.rails[rail_name]
+    rail = world.rail(merchant, rail_name)
     now = (await world.store.now()).business
     payment_id = world.new_id()
     dialect_id, sequence = asked.dialect_id or "", None
@@ -72,9 +73,11 @@ async def add_payment(
         document=document,
     )
     result = await world.store.submit(
-        RegisterPayment(payment=payment, sequence=sequence, order_id=world.new_id() if asked.order else None)
+        RegisterPayment(
+            payment=payment, sequence=sequence, order_id=world.new_id() if asked.order is not None else None, key=key
+        )
     )
-    assert isinstance(result, Standing | Refusal)
+    assert isinstance(result, Standing | Replayed | Refusal)
     if isinstance(result, Standing) and result.created and scenario is not None and rail.opened is not None:
         await rail.opened(result.payment)  # so that a scripted dispute or return happens without a refund
     return result

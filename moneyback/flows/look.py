@@ -19,7 +19,7 @@ async def look_at_refund(world: World, work: Work) -> None:
     if refund is None or payment is None or refund.ended or refund.generation == 0:
         return
     attempt = await world.store.attempt(refund.merchant, refund.id, refund.generation)
-    rail = world.rails[payment.rail]
+    rail = world.rail(payment.merchant, payment.rail)
     deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
     pre_read = attempt.pre_read if attempt is not None else {}
     try:

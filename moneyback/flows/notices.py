@@ -41,7 +41,7 @@ async def take_notices(world: World, finder: Finder, bank: Bank) -> int:
 
 
 async def _take(world: World, finder: Finder, notice: Notice) -> bool:
-    """Record one notice. False: it may be about a refund whose call has not been answered yet."""
+    """Record one notice. False: it may be about a refund whose provider's id nobody knows yet."""
     owner, _, rail = notice.account.partition(".")
     merchant = UUID(hex=owner)
     payment = await finder.payment_by_reference(merchant, rail, notice.payment)
@@ -67,9 +67,9 @@ async def _take(world: World, finder: Finder, notice: Notice) -> bool:
 
 
 async def _unanswered(world: World, payment: Payment) -> bool:
-    """Whether a call is out whose answer will bring a provider's id: a notice can be quicker than that answer."""
+    """Whether an answer may still bring a provider's id: a notice can be quicker than the answer to our call."""
     refunds = (await world.store.children(payment.merchant, payment.id)).refunds.values()
-    return any(each.state is State.SENDING and each.provider_id is None for each in refunds)
+    return any(each.state in (State.SENDING, State.UNKNOWN) and each.provider_id is None for each in refunds)
 
 
 async def _refund_of(world: World, finder: Finder, payment: Payment, notice: Notice) -> Refund | None:

@@ -13,6 +13,7 @@ from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.flows.send_refund import send_refund
 from moneyback.flows.world import World
+from moneyback.store.port import StoreUnavailable
 
 POLL_S = 0.05
 POLL_S_MAX = 0.5
@@ -61,7 +62,10 @@ async def request_order_refund(world: World, command: RequestOrderRefund) -> Res
 
 
 async def await_refund(world: World, refund: Refund, seconds: float) -> tuple[Refund, Payment]:
-    """The refund and its payment once it is no longer ready or sending, or as they stand after `seconds`."""
+    """The refund and its payment once it is no longer ready or sending, or as they stand after `seconds`.
+
+    A database that is away meanwhile is waited for as well. Raises StoreUnavailable when it is still away at the end.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     landed = await landing(world, refund, seconds)
@@ -69,11 +73,15 @@ async def await_refund(world: World, refund: Refund, seconds: float) -> tuple[Re
         return landed.refund, landed.payment
     pause = POLL_S
     while True:
-        current, payment = await _standing(world, refund.merchant, refund.id, refund.payment)
-        left = until - loop.time()
-        if current.state not in SETTLING or left <= 0:
-            return current, payment
-        await world.sleep(min(pause, left))
+        try:
+            current, payment = await _standing(world, refund.merchant, refund.id, refund.payment)
+        except StoreUnavailable:
+            if loop.time() >= until:
+                raise
+        else:
+            if current.state not in SETTLING or loop.time() >= until:
+                return current, payment
+        await world.sleep(min(pause, max(0.0, until - loop.time())))
         pause = min(2 * pause, POLL_S_MAX)
 
 

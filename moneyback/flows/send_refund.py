@@ -32,7 +32,7 @@ async def send_refund(
     It is ready, or was armed by its admission, which began at `began` (loop time, taken before the commit: the send
     deadline counts from then). Whoever calls this has a send slot in hand: nothing is armed without one.
     """
-    rail = world.rails[payment.rail]
+    rail = world.rail(payment.merchant, payment.rail)
     if refund.state is State.READY:
         armed = await _arm(world, rail, refund, payment)
         if armed is None:
@@ -53,6 +53,8 @@ async def send_due(world: World, work: Work) -> None:
 async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tuple[float, Refund, Payment] | None:
     """Fence, read, decide again, and commit the attempt. None: it is not to be sent now."""
     merchant, terms = refund.merchant, world.terms
+    if rail.breaker is not None and rail.breaker.is_open(asyncio.get_running_loop().time()):
+        return None
     fenced = await world.store.submit(TakeFence(merchant=merchant, refund=refund.id, payment=payment.id, terms=terms))
     if isinstance(fenced, Refusal):
         return None
@@ -109,10 +111,20 @@ async def _call(
         seen = (Observation(event=Event.SEND_FAILED, message=str(error)),)
     except AnswerLost as error:
         seen = (Observation(event=Event.LOST, message=str(error)),)
+    _tell_breaker(rail, seen)
     moved = await record(world, refund, payment, seen, source="answer", key=key)
     if moved is not None and (moved.refund.state in ENDED or moved.refund.state is State.READY):
         world.due.set()  # the fence is free: somebody may be waiting behind it
     return moved
+
+
+def _tell_breaker(rail: Rail, seen: tuple[Observation, ...]) -> None:
+    if rail.breaker is None or any(each.event is Event.LOST for each in seen):
+        return
+    if any(each.event in (Event.SEND_FAILED, Event.NOT_TAKEN) for each in seen):
+        rail.breaker.not_taken(asyncio.get_running_loop().time())
+    else:
+        rail.breaker.taken()
 
 
 async def record(

@@ -296,7 +296,7 @@ class _Exchange:
 
     def _equality(self, ask: AskRefund) -> bytes | None:
         """What makes another request without a key the same one; None where two requests are always two refunds."""
-        if ask.key is not None or not self._world.rails[ask.payment.rail].joins:
+        if ask.key is not None or not self._world.rail(ask.payment.merchant, ask.payment.rail).joins:
             return None
         said = (
             self._dialect.name,
@@ -335,7 +335,7 @@ class _Exchange:
     async def _add_payment(self, ask: AddPayment) -> Payment:
         rail = str(self._caller.profile.get("rail", RAIL))
         added = await add_payment(self._world, self._caller.merchant, self._dialect.name, rail, ask)
-        assert isinstance(added, Standing), f"a new payment was refused: {added.first.reason.value}"
+        assert isinstance(added, Standing), f"a new payment was not registered: {added}"
         return added.payment
 
     async def _release(self, ask: ReleasePayment) -> Payment | Refusal:
@@ -343,7 +343,7 @@ class _Exchange:
 
         A real rail is refused: nobody would have told its provider.
         """
-        if self._world.rails[ask.payment.rail].real:
+        if self._world.rail(ask.payment.merchant, ask.payment.rail).real:
             return refuse(Reason.KIND_UNSUPPORTED, payment=ask.payment.id)
         now = (await self._world.store.now()).business
         record = msgspec.to_builtins(Release(dialect_id=ask.dialect_id, state=State.SUCCEEDED, at=now))

@@ -36,3 +36,5 @@ async def _do(world: World, piece: Work) -> None:
                 await make_due(world, piece)
     except StoreUnavailable as error:
         world.log("work_put_off", refund=str(piece.refund), kind=piece.kind, error=str(error))
+    except Exception as error:  # raised, it would cancel all other pieces of the round in the middle of their calls
+        world.log("work_broke", refund=str(piece.refund), kind=piece.kind, error=repr(error))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,7 +13,8 @@ import msgspec
 
 from moneyback.core.commands import Moved, Terms
 from moneyback.core.payment import ANYTHING, Payment
-from moneyback.dialect import Call, Client, Dialect, Reply
+from moneyback.dialect import Call, Client, Dialect, NotConnected, Reply
+from moneyback.flows.breaker import Breaker
 from moneyback.store.port import Store
 
 JOIN_WITHIN = timedelta(seconds=120)
@@ -28,7 +30,7 @@ class Exchange(Protocol):
     async def __call__(self, call: Call, *, deadline: float) -> Reply: ...
 
 
-class Rail(msgspec.Struct, frozen=True, kw_only=True):
+class Rail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where refunds are executed: one configured connector account, or the sandbox bank."""
 
     name: str
@@ -39,6 +41,25 @@ class Rail(msgspec.Struct, frozen=True, kw_only=True):
     real: bool = False  # another company's money; the sandbox bank is not
     joins: bool = False  # equal keyless requests are one refund
     wallets_limited: bool = False
+    breaker: Breaker | None = None
+
+
+@cache
+def unknown_rail(name: str) -> Rail:
+    """A rail this process has not heard of: refunds on it are admitted and wait until it has."""
+
+    async def exchange(call: Call, *, deadline: float) -> Reply:
+        raise NotConnected(f"{call.method} by loop time {deadline}: the rail {name} is not known here")
+
+    def nothing(*_words: object) -> Generator[Call, Reply, Any]:
+        yield from ()
+        raise NotConnected(f"the rail {name} is not known here")
+
+    def exchange_of(_payment: Payment) -> Exchange:
+        return exchange
+
+    client = Client(send=nothing, read=nothing, look=nothing, rung=0)
+    return Rail(name=name, account=name, client=client, exchange=exchange_of, real=True, joins=True)
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +74,27 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """Refunds this process is sending now, so that a request waits for its own without polling."""
     slots: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(SENDS_MAX))
     """Sends in flight at once: nothing is armed without one in hand."""
-    known_terms: dict[tuple[str, str], Terms] = msgspec.field(default_factory=dict)
+    own_rails: dict[tuple[UUID, str], Rail] = msgspec.field(default_factory=dict)
+    """Rails to real providers, by merchant and name; a process learns of new ones as it works."""
+    known_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
     due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when there may be work before the worker's next round."""
     log: Callable[..., None] = lambda *_words, **_figures: None
 
+    def rail(self, merchant: UUID, name: str) -> Rail:
+        """A merchant's rail of that name, or the built-in one.
+
+        One that is not known here (yet) admits and waits: nothing can be sent over it.
+        """
+        return self.own_rails.get((merchant, name)) or self.rails.get(name) or unknown_rail(name)
+
     def terms(self, payment: Payment) -> Terms:
         """What a payment's dialect and rail together allow; each pair is worked out once."""
-        pair = (payment.dialect, payment.rail)
+        rail = self.rail(payment.merchant, payment.rail)
+        pair = (payment.dialect, rail)
         known = self.known_terms.get(pair)
         if known is None:
-            known = self.known_terms[pair] = self._terms(*pair)
+            known = self.known_terms[pair] = self._terms(payment.dialect, rail)
         return known
 
     def launch(self, refund: UUID, story: Coroutine[Any, Any, Moved | None]) -> asyncio.Task[Moved | None]:
@@ -80,8 +111,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         task.add_done_callback(landed)
         return task
 
-    def _terms(self, dialect_name: str, rail_name: str) -> Terms:
-        dialect, rail = self.dialects.get(dialect_name), self.rails[rail_name]
+    def _terms(self, dialect_name: str, rail: Rail) -> Terms:
+        dialect = self.dialects.get(dialect_name)
         keyed = rail.client.rung >= 3
         deadline = timedelta(seconds=30)
         return Terms(
@@ -92,7 +123,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             kept=dialect.kept if dialect else frozenset(),
             intervals=dialect.intervals if dialect else False,
             fenced=not keyed,
-            merged=keyed,
+            merged=keyed and not rail.real,  # a real payment is read before it is sent
             join_within=JOIN_WITHIN if rail.joins else None,
             wallets_limited=rail.wallets_limited,
             horizon=deadline + rail.client.processing + rail.client.list_lag,

@@ -9,6 +9,8 @@ from typing import Final
 
 from moneyback.core.payment import Capabilities, Payment
 from moneyback.dialect import Dialect
+from moneyback.dialects.trustly.client import CLIENT
+from moneyback.dialects.trustly.lists import LISTS
 from moneyback.dialects.trustly.sandbox import SAMPLES, payment_document
 from moneyback.dialects.trustly.server import ROUTES, SENTENCES, fault, presented
 from moneyback.dialects.trustly.wire import minimum
@@ -27,7 +29,7 @@ DIALECT: Final = Dialect(
     name="trustly",
     twin_port=9002,
     title="Trustly (US)",
-    routes=ROUTES,
+    routes=(*ROUTES, *LISTS),
     presented=presented,
     fault=fault,
     capabilities=capabilities,
@@ -35,5 +37,10 @@ DIALECT: Final = Dialect(
     base_path="/api/v1",
     payment_document=payment_document,
     samples=SAMPLES,
-    scrub=("authorization", "accessKey", "access_key", "splitToken", "token", "accountNumber", "routingNumber", "iban"),
+    client=CLIENT,
+    scrub=(
+        *("authorization", "accessKey", "access_key", "requestSignature", "signature", "splitToken", "token"),
+        # Bank login and payer: a whole object is one name. `address` and `customer` are the payer's.
+        *("account", "accountNumber", "routingNumber", "iban", "customer", "address", "fingerprint", "ip"),
+    ),
 )

@@ -98,6 +98,14 @@ def _both_forms() -> Schema:
 
 TRANSACTION: Final[Schema] = _both_forms()
 
+TRANSACTION_LIST: Final[Schema] = _object(
+    {
+        "transactions": {"type": "array", "items": _transaction("integer")},
+        "startIndex": {"type": "integer", "minimum": 0},
+        "itemsPerPage": {"type": "integer", "minimum": 0},
+    }
+)
+
 REFUND_REQUEST: Final[Schema] = {
     "type": "object",
     "properties": {

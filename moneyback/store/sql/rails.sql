@@ -1,0 +1,37 @@
+-- Rails to real providers, and what was said to them.
+
+-- name: own_account
+-- Takes a provider account for a merchant, and says whose it is.
+insert into provider_accounts (connector, account, merchant_id) values ($1, $2, $3)
+on conflict (connector, account) do update set account = excluded.account
+returning merchant_id;
+
+-- name: add_rail
+-- A new rail, or the one of that name with other settings; it stays on its account.
+insert into rails (merchant_id, name, account, connector, settings, sealed, created_at)
+values ($1, $2, $3, $4, $5, $6, business_now())
+on conflict (merchant_id, name) do update set settings = excluded.settings, sealed = excluded.sealed, removed_at = null
+    where rails.account = excluded.account and rails.connector = excluded.connector
+returning name;
+
+-- name: list_rails
+-- Rails that are in use, of one merchant or of all.
+select merchant_id, name, connector, account, settings, sealed from rails
+where removed_at is null and ($1::uuid is null or merchant_id = $1) order by merchant_id, name;
+
+-- name: remove_rail
+-- Takes a rail out of use; refused while a refund on it has not ended.
+update rails r set removed_at = business_now()
+where merchant_id = $1 and name = $2 and removed_at is null
+  and not exists (select from refunds f where f.merchant_id = r.merchant_id and f.rail = r.name and f.ended_at is null)
+returning name;
+
+-- name: add_exchange
+-- One exchange with a provider, scrubbed.
+insert into exchanges (merchant_id, id, rail, payment_id, at, method, path, request, status, response, failure)
+values ($1, $2, $3, $4, business_now(), $5, $6, $7, $8, $9, $10);
+
+-- name: exchanges_of_payment
+-- What was said about a payment, oldest first.
+select at, rail, method, path, request, status, response, failure from exchanges
+where merchant_id = $1 and payment_id = $2 order by at, id limit $3;
