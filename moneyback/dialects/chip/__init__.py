@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from moneyback.core.payment import Payment
 from moneyback.dialect import AddPayment, Dialect, Presented, Samples
+from moneyback.dialects.chip.client import CLIENT
 from moneyback.dialects.chip.objects import payment_document, total
 from moneyback.dialects.chip.server import ROUTES, fault, presented
 from moneyback.dialects.chip.wire import KEPT, PRECEDENCE, capabilities, status
@@ -76,5 +77,11 @@ DIALECT: Final = Dialect(
     base_path="/api/v1",
     payment_document=payment_document,
     samples=Samples(payments=_PAYMENTS, credentials=_credentials, section=_section, curl=_curl),
-    scrub=("authorization", "client_name", "email", "phone", "full_name", "bank_account", "personal_code"),
+    client=CLIENT,
+    scrub=(
+        *("authorization", "secret_key", "x-signature", "recurring_token"),
+        # The payer: `client` is the whole of it, the others stand in requests and in card data.
+        *("client", "client_name", "email", "phone", "full_name", "personal_code", "cardholder_name"),
+        *("bank_account", "bank_accounts", "owned_bank_account", "client_ip", "created_from_ip"),
+    ),
 )

@@ -825,7 +825,7 @@ def test_faults_have_the_providers_shape(fault: Fault, status: int, code: int, d
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("POST", "/api/v1/transactions", 404),
+        ("POST", "/api/v1/transactions", 405),
         ("GET", "/transactions/1", 404),
         ("GET", "/api/v1/transactions/1/refund", 405),
         ("DELETE", "/api/v1/transactions/1", 405),
