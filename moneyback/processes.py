@@ -78,6 +78,7 @@ def supervise(
 
     def watch() -> None:
         if wait_until_ready(settings.host, settings.port, stopped):
+            server.respawned_wrks = Forgetful()
             if ready_file is not None:
                 write_atomically(ready_file, json.dumps(describe(), indent=2) + "\n")
             announce()
@@ -89,10 +90,26 @@ def supervise(
     server.on_startup(watcher.start)
     try:
         server.serve()
+    except SystemExit:
+        # A worker that was interrupted together with us, as Ctrl-C does it, is taken for one that failed.
+        if not server.interrupt_signal:
+            raise
     finally:
         stopped.set()
+        if watcher.is_alive():
+            watcher.join(STOP_WITHIN_S)  # it might write the ready file, or start the database, just now
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
+
+
+class Forgetful(dict[int, float]):
+    """When each worker was replaced last. Granian asks, and ends the service if a worker dies again within seconds.
+
+    Right for one that cannot start at all; but once all have served, any may be killed at any time, and is replaced.
+    """
+
+    def __setitem__(self, worker: int, at: float) -> None:
+        """Nothing is remembered."""
 
 
 def demand_free_port(host: str, port: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from moneyback.vault import MasterKeyError, Vault, read_key
 from moneyback.workers.loop import exit_with_parent, run_worker
 
 LEARN_EVERY_S = 2.0
+DATABASE_CHECK_S = 0.2
 SANDBOX_RAILS = {"sandbox": 4, **{f"sandbox-{rung}": rung for rung in range(4)}}
 """The built-in rails, and the rung of each: how much its bank lets us know after a lost answer."""
 
@@ -149,20 +150,40 @@ def create_app() -> Application:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Wired]:
         assert settings.dsn is not None
-        async with wired(settings.dsn, vault_of(settings)) as parts:
-            tasks = [asyncio.create_task(keep_learning(parts))]
-            if settings.with_worker:
-                tasks.append(asyncio.create_task(run_worker(parts.world, notices_of(parts))))
+        async with AsyncExitStack() as stack:
             if settings.parent is not None:
-                tasks.append(asyncio.create_task(exit_with_parent(settings.parent)))
-            try:
-                yield parts
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await stack.enter_async_context(beside(exit_with_parent(settings.parent)))
+            await until_there(settings.dsn)
+            parts = await stack.enter_async_context(wired(settings.dsn, vault_of(settings)))
+            await stack.enter_async_context(beside(keep_learning(parts)))
+            if settings.with_worker:
+                await stack.enter_async_context(beside(run_worker(parts.world, notices_of(parts))))
+            yield parts
 
     return Application(settings, lifespan)
+
+
+@asynccontextmanager
+async def beside(story: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """A task that runs for as long as we are inside."""
+    task = asyncio.create_task(story)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_there(dsn: str) -> None:
+    """Returns once the database takes connections: a worker that starts while it is away waits for it."""
+    while True:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=10)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            await asyncio.sleep(DATABASE_CHECK_S)
+        else:
+            await connection.close()
+            return
 
 
 def notices_of(parts: Wired) -> Callable[[], Awaitable[int]]:

@@ -67,7 +67,7 @@ def apply(plan: Plan, facts: Facts) -> None:
     for refund in plan.refunds:
         facts.refunds[refund.id] = refund
         if refund.equality is not None:
-            facts.equals[(refund.payment, refund.equality)] = refund
+            _apply_equal(refund, refund.equality, facts)
         if refund.payment in facts.children:
             facts.children[refund.payment].refunds[refund.id] = refund
     for order in plan.orders:
@@ -76,6 +76,13 @@ def apply(plan: Plan, facts: Facts) -> None:
         facts.keys[(answer.merchant, answer.dialect, answer.key)] = answer
     _apply_children(plan, facts)
     _apply_accounts(plan, facts)
+
+
+def _apply_equal(refund: Refund, equality: bytes, facts: Facts) -> None:
+    """Of equal requests the newest counts: news of an older one must not hide it."""
+    known = facts.equals.get((refund.payment, equality))
+    if known is None or (known.created_at, known.id) <= (refund.created_at, refund.id):
+        facts.equals[(refund.payment, equality)] = refund
 
 
 def _apply_children(plan: Plan, facts: Facts) -> None:

@@ -591,7 +591,8 @@ def _stored(mapper: mapped.Mapper, values: Iterable[msgspec.Struct]) -> list[Any
     found = []
     for each in values:
         columns = mapper.values(each)
-        if any(isinstance(column, str) and ("\0" in column or "\\u0000" in column) for column in columns):
-            raise ValueError("a text with a NUL cannot be stored")
+        for column in columns:
+            if isinstance(column, str) and (b"\0" in column.encode() or "\\u0000" in column):
+                raise ValueError("a text with a NUL cannot be stored")
         found.append(mapper.value(_Row(mapper.all_columns, columns)))
     return found

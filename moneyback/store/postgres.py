@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from moneyback.core.commands import Command, Now, Result, SaveAnswer, Saved
 from moneyback.core.ledger import Account
 from moneyback.core.payment import Payment
 from moneyback.core.plan import Children, Facts
-from moneyback.core.records import EventRow, KeyRow
+from moneyback.core.records import EventRow, KeyRow, Order
 from moneyback.core.refund import Attempt, Refund
 from moneyback.core.refusals import Reason, refuse
 from moneyback.store import rows
@@ -38,7 +39,7 @@ from moneyback.store.gather import (
     wanted_numbers,
 )
 from moneyback.store.port import Cursor, Logged, StoreUnavailable, Work
-from moneyback.store.queries import all_queries
+from moneyback.store.queries import all_queries, together
 
 MAPPERS: Final = {
     "payment": ("payments", rows.PAYMENT),
@@ -74,7 +75,7 @@ _GONE: Final = (
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # terminated, shutting down, starting up
+    asyncpg.OperatorInterventionError,  # shutting down, starting up
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
 )
@@ -109,10 +110,7 @@ class PostgresStore:
             async with self._pool.acquire(timeout=STATEMENT_PATIENCE_S) as connection:
                 yield connection
         except (*_GONE, *_BUSY) as error:
-            meant = _meaning(error)
-            if meant is error:
-                raise
-            raise StoreUnavailable(str(meant)) from error
+            raise StoreUnavailable(f"the database does not answer: {type(error).__name__}") from error
 
     async def submit(self, command: Command) -> Result:
         """Decide and commit one command, together with others."""
@@ -389,35 +387,11 @@ class PostgresStore:
     async def _write(
         self, connection: asyncpg.Connection, writes: Writes, fresh: dict[tuple[UUID, str, str], KeyRow]
     ) -> None:
-        """Every row of the batch, one statement a table."""
-        new = writes.new
-        if writes.orders:
-            columns = rows.ORDER.arrays(writes.orders.values())
-            columns[5] = [rows.json_text([str(each) for each in payments]) for payments in columns[5]]
-            await connection.execute(self.sql["insert_orders"], *columns)
-        for name, mapper, values in (
-            ("insert_payments", rows.PAYMENT, [row for row in writes.payments.values() if row.id in new]),
-            ("update_payments", rows.PAYMENT, [row for row in writes.payments.values() if row.id not in new]),
-            ("insert_refunds", rows.REFUND, [row for row in writes.refunds.values() if row.id in new]),
-            ("update_refunds", rows.REFUND, [row for row in writes.refunds.values() if row.id not in new]),
-            ("write_attempts", rows.ATTEMPT, writes.attempts.values()),
-            ("insert_movements", rows.MOVEMENT, writes.movements),
-            ("insert_events", rows.EVENT, writes.events),
-            ("insert_evidence", rows.EVIDENCE, writes.evidence),
-            ("write_externals", rows.EXTERNAL, writes.externals.values()),
-            ("write_disputes", rows.DISPUTE, writes.disputes.values()),
-            ("write_cases", rows.CASE, writes.cases.values()),
-        ):
-            if values:
-                await connection.execute(self.sql[name], *mapper.arrays(values))
-        if touched := writes.touched:
-            await connection.execute(self.sql["touch_payments"], *zip(*touched, strict=True))
-        answers = [row for row in writes.answers if not _as_inserted(row, fresh)]
-        if answers:
-            fields = ("merchant", "dialect", "key", "fingerprint", "refund", "status", "answer", "answer_due")
-            columns = [[getattr(row, field) for row in answers] for field in fields]
-            is_fresh = [(row.merchant, row.dialect, row.key) in fresh for row in answers]
-            await connection.execute(self.sql["write_answers"], *columns, is_fresh)
+        """Every row of the batch: a statement a table, all of them in one round trip."""
+        written = {name: arrays for name, arrays in _arrays(writes, fresh) if arrays}
+        if written:
+            statement = together(tuple(self.sql[name] for name in written))
+            await connection.execute(statement, *chain.from_iterable(written.values()))
 
     async def _write_accounts(self, connection: asyncpg.Connection, facts: Facts, before: dict[Any, Any]) -> None:
         """Balances change by what was added to them: an account that did not exist could not be locked."""
@@ -432,8 +406,6 @@ class PostgresStore:
 
 def _meaning(error: BaseException) -> BaseException:
     """What an error of the driver means to the commit path. Any other is returned as it is: a command's own fault."""
-    if isinstance(error, ValueError):
-        return error  # a value that cannot be encoded, though the driver calls it an error of the interface
     if isinstance(error, _BUSY):
         return RowsBusy(type(error).__name__)
     if isinstance(error, _GONE):
@@ -441,6 +413,43 @@ def _meaning(error: BaseException) -> BaseException:
     if isinstance(error, asyncpg.UniqueViolationError):
         return WrittenFirst(error.constraint_name or "")
     return error
+
+
+def _arrays(
+    writes: Writes, fresh: dict[tuple[UUID, str, str], KeyRow]
+) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
+    """The statements that write a batch, each with its columns. No two of them write the same row."""
+    new = writes.new
+    yield "insert_orders", _order_arrays(writes.orders.values())
+    yield "insert_payments", rows.PAYMENT.arrays(row for row in writes.payments.values() if row.id in new)
+    yield "update_payments", rows.PAYMENT.arrays(row for row in writes.payments.values() if row.id not in new)
+    yield "touch_payments", list(zip(*writes.touched, strict=True))
+    yield "insert_refunds", rows.REFUND.arrays(row for row in writes.refunds.values() if row.id in new)
+    yield "update_refunds", rows.REFUND.arrays(row for row in writes.refunds.values() if row.id not in new)
+    yield "write_attempts", rows.ATTEMPT.arrays(writes.attempts.values())
+    yield "insert_movements", rows.MOVEMENT.arrays(writes.movements)
+    yield "insert_events", rows.EVENT.arrays(writes.events)
+    yield "insert_evidence", rows.EVIDENCE.arrays(writes.evidence)
+    yield "write_externals", rows.EXTERNAL.arrays(writes.externals.values())
+    yield "write_disputes", rows.DISPUTE.arrays(writes.disputes.values())
+    yield "write_cases", rows.CASE.arrays(writes.cases.values())
+    yield "write_answers", _answer_arrays([row for row in writes.answers if not _as_inserted(row, fresh)], fresh)
+
+
+def _order_arrays(orders: Collection[Order]) -> list[Sequence[Any]]:
+    """An array has no arrays for elements: each order's payments go as JSON."""
+    if not orders:
+        return []
+    *columns, payments = rows.ORDER.arrays(orders)
+    return [*columns, [rows.json_text([str(each) for each in ids]) for ids in payments]]
+
+
+def _answer_arrays(answers: Sequence[KeyRow], fresh: dict[tuple[UUID, str, str], KeyRow]) -> list[Sequence[Any]]:
+    if not answers:
+        return []
+    fields = ("merchant", "dialect", "key", "fingerprint", "refund", "status", "answer", "answer_due")
+    columns = [[getattr(row, field) for row in answers] for field in fields]
+    return [*columns, [(row.merchant, row.dialect, row.key) in fresh for row in answers]]
 
 
 def _as_inserted(row: KeyRow, fresh: dict[tuple[UUID, str, str], KeyRow]) -> bool:
@@ -461,6 +470,7 @@ async def connect(dsn: str) -> asyncpg.Connection:
         dsn,
         server_settings=dict(SESSION),
         max_cached_statement_lifetime=0,
+        max_cacheable_statement_size=0,
         command_timeout=STATEMENT_PATIENCE_S,
         timeout=10,
     )
@@ -476,10 +486,18 @@ async def open_store(dsn: str, *, connections_max: int = 8) -> PostgresStore:
         max_cached_statement_lifetime=0,
         command_timeout=STATEMENT_PATIENCE_S,
         timeout=10,
+        reset=_nothing_to_reset,
     )
     async with pool.acquire() as connection:
         statements = await complete_statements(connection)
     return PostgresStore(dsn, pool, statements)
+
+
+async def _nothing_to_reset(_connection: object) -> None:
+    """Nobody here sets, listens or locks for a session; a transaction that was left open the pool rolls back itself.
+
+    The driver's own way asks the server, which costs as much as a read.
+    """
 
 
 async def complete_statements(connection: asyncpg.Connection) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
+_PARAMETER = re.compile(r"\$(\d+)")
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -27,6 +28,23 @@ def all_queries() -> dict[str, str]:
                 raise ValueError(f"two statements are called {name}")
             found[name] = text
     return found
+
+
+@cache
+def together(statements: tuple[str, ...]) -> str:
+    """Writes to different rows as one statement, and so one round trip; their parameters follow one another.
+
+    Each sees the rows as they were before all of them.
+    """
+    parts, taken = list[str](), 0
+    for text in statements:
+        parts.append(f"write_{len(parts)} as (\n{_renumbered(text, taken)}\n)")
+        taken += max(int(number) for number in _PARAMETER.findall(text))
+    return f"with {', '.join(parts)}\nselect"
+
+
+def _renumbered(text: str, by: int) -> str:
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", text)
 
 
 def _statements(text: str) -> list[tuple[str, str]]:

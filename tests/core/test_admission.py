@@ -14,7 +14,7 @@ from moneyback.core.commands import Admitted, Grouped, Joined, RequestOrderRefun
 from moneyback.core.decide import decide
 from moneyback.core.ledger import Account, Kind
 from moneyback.core.payment import Amounts, Asked, Capabilities, Condition, Parts, Payment
-from moneyback.core.plan import MoreFacts, Plan
+from moneyback.core.plan import Facts, MoreFacts, Plan, apply
 from moneyback.core.refund import Event, State
 from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason, Refusal
 from tests.core.worlds import MERCHANT, START, STRANGER, World, a_payment, reasons
@@ -485,6 +485,17 @@ def test_the_newest_equal_request_is_the_one_that_is_joined():
     world.wait(seconds=120)
     second = world.admit(payment, 500, equality=b"same")
     assert world.ask(payment, 500, equality=b"same").refund.id == second.id
+
+
+def test_news_of_an_older_equal_request_does_not_hide_the_newer_one():
+    world, payment = joining()
+    old = world.admit(payment, 500, equality=b"same")
+    newer = replace(
+        old, id=UUID(int=old.id.int + 1), dialect_id="newer", created_at=old.created_at + timedelta(hours=1)
+    )
+    facts = Facts(equals={(payment.id, b"same"): newer})
+    apply(Plan(result=Joined(old, payment), refunds=(replace(old, version=9),)), facts)
+    assert facts.equals == {(payment.id, b"same"): newer}
 
 
 def test_joining_is_asked_before_anything_is_refused():

@@ -72,6 +72,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "action_needed": "requires_action",
         "refused": "failed",
         "provider_canceled": "canceled",
+        "person_not_sent": "review",
         "came_back": "review",
     },
     "requires_action": {

@@ -26,7 +26,7 @@ delay    it arrives only when the test says so (`deliver`), the client being lon
 """
 
 SOCKET = ".s.PGSQL.5432"
-QUERY, READY = b"Q", b"Z"
+QUERY, BIND, READY = b"Q", b"B", b"Z"
 
 
 class Proxy:
@@ -41,7 +41,7 @@ class Proxy:
         self._fault: Fault | None = None
         self.dsn = _with_host(dsn, folder)
         self.struck = asyncio.Event()  # the armed fault has met its COMMIT
-        self.asked = asyncio.Queue[None]()  # how often somebody has asked what became of a transaction
+        self.asked = asyncio.Queue[None]()  # one for each statement since then
         self.delivered = asyncio.Event()
         self._deliver = asyncio.Event()
 
@@ -142,7 +142,7 @@ class _Link:
             while True:
                 head = await self._from_client.readexactly(5)
                 body = await self._from_client.readexactly(int.from_bytes(head[1:]) - 4)
-                if b"pg_xact_status" in body:
+                if head[:1] == BIND and self._proxy.struck.is_set():
                     self._proxy.asked.put_nowait(None)
                 if head[:1] == QUERY and body.rstrip(b"\0").lower() == b"commit" and await self._lose(head + body):
                     return

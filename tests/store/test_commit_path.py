@@ -107,7 +107,7 @@ async def test_nobody_is_answered_while_the_transaction_still_runs(
     proxy.arm("delay")
     asking = asyncio.ensure_future(engine.ask(payment, 300))
     async with asyncio.timeout(PATIENCE_S):
-        for _ in range(3):  # and asks again
+        for _ in range(3):  # it asks, and asks again
             told = asyncio.ensure_future(proxy.asked.get())
             await asyncio.wait({told, asking}, return_when=asyncio.FIRST_COMPLETED)
             assert not asking.done()

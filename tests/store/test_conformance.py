@@ -625,11 +625,20 @@ def broken(_payment: Payment) -> Any:
         {"metadata": {"note": "a\0b"}},
         {"reason": "a\0b"},
         {"reason": "\ud800"},
+        {"dialect_id": "\ud800"},
         {"metadata": {"n": object()}},
         {"terms": broken},
         {"asked": Asked(wallet=2**70, fee=0), "terms": lambda _: None},
     ],
-    ids=["nul in json", "nul in text", "surrogate", "no json", "no terms", "no terms at all"],
+    ids=[
+        "nul in json",
+        "nul in text",
+        "surrogate in json",
+        "surrogate in text",
+        "no json",
+        "no terms",
+        "no terms at all",
+    ],
 )
 async def test_a_poisoned_command_has_its_error_alone(store: Store, poison: dict[str, Any]):
     engine = Engine(store)
