@@ -9,7 +9,7 @@ PAUSE_S_MAX: Final = 60.0
 
 
 class Breaker:
-    """Open for a while after each refund that was not taken, twice as long each time; one that was taken closes it."""
+    """Open for a while after a refund that was not taken, twice as long each time; one that was taken closes it."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -20,7 +20,12 @@ class Breaker:
         return now < self._open_until
 
     def not_taken(self, now: float) -> None:
-        """The provider did not take a refund, or could not be reached."""
+        """The provider did not take a refund, or could not be reached.
+
+        Those that were under way when it opened say nothing new: many at once are one failure.
+        """
+        if self.is_open(now):
+            return
         self._open_until = now + min(PAUSE_S_FIRST * 2.0**self._failures, PAUSE_S_MAX)
         self._failures = min(self._failures + 1, 16)
 

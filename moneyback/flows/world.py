@@ -10,9 +10,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from moneyback.core.commands import Moved, Terms
 from moneyback.core.payment import ANYTHING, Payment
+from moneyback.core.refusals import NATIVE_PRECEDENCE
 from moneyback.dialect import Call, Client, Dialect, NotConnected, Reply
 from moneyback.flows.breaker import Breaker
 from moneyback.store.port import Store
@@ -77,6 +79,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     own_rails: dict[tuple[UUID, str], Rail] = msgspec.field(default_factory=dict)
     """Rails to real providers, by merchant and name; a process learns of new ones as it works."""
     known_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
+    known_native_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
     due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when there may be work before the worker's next round."""
     log: Callable[..., None] = lambda *_words, **_figures: None
@@ -95,6 +98,15 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         known = self.known_terms.get(pair)
         if known is None:
             known = self.known_terms[pair] = self._terms(payment.dialect, rail)
+        return known
+
+    def native_terms(self, payment: Payment) -> Terms:
+        """The same for a request of the native API: reasons in its own order, and none of them kept as a refund."""
+        pair = (payment.dialect, self.rail(payment.merchant, payment.rail))
+        known = self.known_native_terms.get(pair)
+        if known is None:
+            known = replace(self.terms(payment), precedence=NATIVE_PRECEDENCE, kept=frozenset())
+            self.known_native_terms[pair] = known
         return known
 
     def launch(self, refund: UUID, story: Coroutine[Any, Any, Moved | None]) -> asyncio.Task[Moved | None]:
@@ -122,7 +134,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             precedence=dialect.precedence if dialect else Terms().precedence,
             kept=dialect.kept if dialect else frozenset(),
             intervals=dialect.intervals if dialect else False,
-            fenced=not keyed,
+            fenced=not keyed or rail.real,  # what a real payment shows is compared with what we expect of it
             merged=keyed and not rail.real,  # a real payment is read before it is sent
             join_within=JOIN_WITHIN if rail.joins else None,
             wallets_limited=rail.wallets_limited,

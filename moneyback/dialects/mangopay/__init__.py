@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moneyback.dialect import Dialect
+from moneyback.dialects.mangopay.client import CLIENT
 from moneyback.dialects.mangopay.complaints import fault
 from moneyback.dialects.mangopay.registration import SAMPLES, payment_document
 from moneyback.dialects.mangopay.server import PRECEDENCE, ROUTES, check, presented
@@ -24,5 +25,11 @@ DIALECT = Dialect(
     caseless=True,
     payment_document=payment_document,
     samples=SAMPLES,
-    scrub=("authorization", "access_token", "idempotency-key"),
+    client=CLIENT,
+    scrub=(
+        *("authorization", "access_token", "api_key", "idempotency-key"),
+        # Members of pay-ins that say who paid, from where, and from which account.
+        *("Billing", "Shipping", "IpAddress", "BrowserInfo", "CardInfo", "BankAccount", "IBAN", "BIC"),
+        *("OwnerName", "OwnerAddress", "DebtorName", "DebtorIban", "PayerInfo", "Email", "Phone"),
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Final
 
 from moneyback.core.payment import ANYTHING, Capabilities, Payment
 from moneyback.dialect import Dialect
+from moneyback.dialects.maverick.client import CLIENT
 from moneyback.dialects.maverick.registration import SAMPLES, payment_document
 from moneyback.dialects.maverick.server import ROUTES, fault, presented
 from moneyback.dialects.maverick.wire import KEPT, PRECEDENCE
@@ -31,5 +32,6 @@ DIALECT: Final = Dialect(
     kept=KEPT,
     payment_document=payment_document,
     samples=SAMPLES,
-    scrub=("authorization", "card", "contact", "cvv", "token", "networkTransactionId"),
+    client=CLIENT,
+    scrub=("authorization", "card", "contact", "cvv", "token", "networkTransactionId", "ip", "threeds", "billing"),
 )

@@ -86,6 +86,8 @@ SHOWN: Final[Mapping[State, Status]] = MappingProxyType(
 
 NOT_ALLOWED: Final = "Return Not Allowed"
 DECLINED: Final = "Declined"
+MONEY_BACK: Final = "The money came back"
+"""Our own word for a refund that was approved and then undone: Maverick has none."""
 _FUNDS: Final = "Insufficient Funds"
 _DUPLICATE: Final = "Possible Duplicate Request"
 _PRIVILEGES: Final = "Insufficient privileges"
@@ -117,7 +119,7 @@ _REASON_OF_FAILURE: Final[Mapping[str, str]] = MappingProxyType(
         "rejected": _PRIVILEGES,
         "withdrawn": "Canceled before it was sent",
         "provider_canceled": "Canceled by the processor",
-        "came_back": "The money came back",
+        "came_back": MONEY_BACK,
         "not_sent": "Host connectivity failed",
         Reason.INSUFFICIENT_FUNDS.value: _FUNDS,
         Reason.EQUAL_AMOUNT_TOO_SOON.value: _DUPLICATE,

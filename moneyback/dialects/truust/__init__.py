@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from moneyback.dialect import Dialect
+from moneyback.dialects.truust.client import CLIENT
 from moneyback.dialects.truust.sandbox import SAMPLES, payment_document
 from moneyback.dialects.truust.server import ROUTES, presented
 from moneyback.dialects.truust.wire import capabilities
@@ -21,5 +22,10 @@ DIALECT: Final = Dialect(
     precedence=PRECEDENCE,
     payment_document=payment_document,
     samples=SAMPLES,
-    scrub=("authorization", "number", "bic", "iban", "Ds_CardNumber", "Ds_Merchant_Identifier", "secret_key"),
+    client=CLIENT,
+    scrub=(
+        *("authorization", "secret_key", "number", "bic", "iban", "direct_link"),
+        # Members of a gateway's raw answer, and of what an order says of people.
+        *("Ds_CardNumber", "Ds_ExpiryDate", "Ds_Merchant_Identifier", "challenge_3ds", "email", "phone"),
+    ),
 )

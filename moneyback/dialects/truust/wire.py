@@ -6,6 +6,7 @@ units and leave as formatted text. Where Truust publishes nothing, docs/dialects
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -127,6 +128,9 @@ REFUND_SEEN: Final[Mapping[RefundStatus, Event]] = MappingProxyType(
 # --- amounts ---------------------------------------------------------------------------------------------------------
 
 _SYMBOLS: Final[Mapping[str, str]] = MappingProxyType({"EUR": "€", "GBP": "£", "USD": "$"})
+_SHOWN: Final = re.compile(
+    r"(?P<number>-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)(?:\s*(?P<unit>[^\s0-9.,-]+))?"
+)
 
 
 def amount_minor(value: object, money: Currency) -> int:
@@ -144,6 +148,19 @@ def amount_minor(value: object, money: Currency) -> int:
 def amount_text(minor: int, code: str) -> str:
     """`150.00 €`, as the amounts of an order are written (provider docs: Get order)."""
     return f"{to_major(minor, currency(code))} {_SYMBOLS.get(code, code)}"
+
+
+def amount_shown(value: object, code: str) -> int | None:
+    """The other way: minor units of `150.00 €`, of `1,150.00 €`, or of a bare number; None if it is none in `code`."""
+    if isinstance(value, str):
+        found = _SHOWN.fullmatch(value.strip())
+        if found is None or (found["unit"] or code) not in (_SYMBOLS.get(code, code), code):
+            return None
+        value = found["number"].replace(",", "")
+    try:
+        return amount_minor(value, currency(code))
+    except BadAmount:
+        return None
 
 
 # --- numbers and times -----------------------------------------------------------------------------------------------

@@ -1,0 +1,140 @@
+"""Maverick's answers as we read them when we are its client: records, and errors.
+
+A record is one object whatever it is of, and never wrapped. Ids come as numbers or as text, the status as an object or
+as a word. What cannot be read is None, and never half a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from moneyback.core.money import BadAmount, currency, minor_from_decimal
+from moneyback.dialect import Reply
+
+T = TypeVar("T")
+_FORM: Final = "%Y-%m-%d %H:%M:%S"
+
+
+class _Named(msgspec.Struct, frozen=True):
+    id: int | str | None = None
+
+
+class _Status(msgspec.Struct, frozen=True):
+    status: str
+    reason: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of an original's history: a child of it, without its status."""
+
+    id: int | str
+    type: str
+    amount: Any = None
+
+    @property
+    def number(self) -> str:
+        """The child's id, as text."""
+        return str(self.id)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An original (Auth) or a refund of one (Return), as far as it is needed."""
+
+    id: int | str
+    type: str
+    amount: Any
+    captured: bool
+    status: _Status | str
+    parent: _Named = _Named()
+    terminal: _Named = _Named()
+    refunded: bool = False
+    history: tuple[Entry, ...] = ()
+    order: Any = None
+    createdOn: str | None = None
+    updatedOn: str | None = None
+
+    @property
+    def number(self) -> str:
+        """Its id, as text."""
+        return str(self.id)
+
+    @property
+    def of(self) -> str | None:
+        """The id of its original, as text."""
+        return None if self.parent.id is None else str(self.parent.id)
+
+    @property
+    def word(self) -> str:
+        """Its status, in small letters: `declined` and `decline` are both written."""
+        return (self.status if isinstance(self.status, str) else self.status.status).lower()
+
+    @property
+    def reason(self) -> str | None:
+        """Why it did not go well."""
+        return None if isinstance(self.status, str) else self.status.reason
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When it last changed."""
+        return moment(self.updatedOn) or moment(self.createdOn)
+
+    def part(self, name: str, code: str) -> int:
+        """A part of its order in minor units; 0 where it has none, or none that can be read.
+
+        The shapes of an order's members are unpublished: a number, text and `{"amount": …}` are all read.
+        """
+        value = self.order.get(name) if isinstance(self.order, Mapping) else None
+        found = amount(value.get("amount") if isinstance(value, Mapping) else value, code)
+        return max(0, found or 0)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error in Maverick's own form. `status` repeats the HTTP status."""
+
+    name: str
+    message: str
+    status: int
+
+
+def record(reply: Reply) -> Record | None:
+    """The record of an answer that shows one."""
+    return _converted(reply, Record) if 200 <= reply.status < 300 else None
+
+
+def problem(reply: Reply) -> Problem | None:
+    """The error of an answer in Maverick's own error form."""
+    found = _converted(reply, Problem) if reply.status >= 400 else None
+    return found if found is not None and found.status == reply.status else None
+
+
+def amount(value: object, code: str) -> int | None:
+    """Minor units of decimal text or of a number; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        return minor_from_decimal(value, currency(code))
+    except BadAmount:
+        return None
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of Maverick's: UTC, without saying so."""
+    try:
+        return datetime.strptime(text, _FORM).replace(tzinfo=UTC) if text else None
+    except ValueError:
+        return None
+
+
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def _converted(reply: Reply, kind: type[T]) -> T | None:
+    try:
+        return msgspec.convert(_decode(reply.body), kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
+        return None
