@@ -39,7 +39,13 @@ PATIENCE_S: Final = 15.0
 """How long a statement, COMMIT included, may stay unanswered."""
 
 _MIGRATING: Final = 6_021_846_113  # an advisory lock: two processes must not create one schema at once
-_GONE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+_GONE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection is ending: the driver still reads why
+)
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _Place = tuple[str, str]  # an account, and a payment or key in it
 

@@ -421,7 +421,8 @@ def _look_again(ink: Ink, refund: Refund, terms: Terms, looked: bool) -> Refund:
     looks = refund.looks + 1 if looked else 0 if refund.look_at is None else refund.looks
     after = LOOK_AFTER[min(looks, len(LOOK_AFTER) - 1)]
     done = looks >= len(LOOK_AFTER)
-    refund = replace(refund, looks=looks, look_at=None if done else ink.at + after)
+    claimed_until = None if looked else refund.claimed_until  # the looker is done; the next look need not wait for it
+    refund = replace(refund, looks=looks, look_at=None if done else ink.at + after, claimed_until=claimed_until)
     doubted = refund.doubt_since if refund.state is State.UNKNOWN else None
     settles_alone = not done and (doubted is None or ink.at < doubted + terms.horizon)
     if refund.human_since is None and not settles_alone:

@@ -74,6 +74,7 @@ _GONE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection is ending: the driver still reads why
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up
     asyncpg.IdleInTransactionSessionTimeoutError,

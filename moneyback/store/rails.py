@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -11,7 +13,11 @@ import msgspec
 from moneyback.store import rows
 from moneyback.store.postgres import PostgresStore
 from moneyback.store.statements import Statements
-from moneyback.vault import Vault
+from moneyback.vault import MasterKeyError, Vault
+
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+"""What a rail is called: it stands in addresses, lists and metrics."""
+AccountId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"\A[!-~]+\Z")]
 
 
 class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,19 +25,37 @@ class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     base_url: str
     duplicates: Literal["join", "faithful"] = "join"
-    at_once: int = 4
-    per_s: float = 10.0
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    per_s: Annotated[float, msgspec.Meta(ge=0.2, le=1000)] = 10.0
+    """Calls begun in a second. Slower than one in five seconds, a refund could not be read and sent in its time."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError with a sentence for an address that calls cannot begin with."""
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not self.base_url.isascii():
+            raise ValueError("the base URL begins with https:// and names a host")
+        if not self.base_url.isprintable() or " " in self.base_url or not _has_port(parts):
+            raise ValueError("the base URL is not one")
+        if parts.username is not None or parts.query or parts.fragment or self.base_url.endswith(("?", "#")):
+            raise ValueError("the base URL carries no credentials, no query and no fragment")
+        if parts.scheme == "http" and not _is_near(parts.hostname):
+            raise ValueError("credentials would travel unprotected: http:// is for this machine and private networks")
 
 
 class KeptRail(msgspec.Struct, frozen=True, kw_only=True):
     """One rail of a merchant. `credentials` are by the names its connector gives them."""
 
     merchant: UUID
-    name: str
+    name: Label
     connector: str
-    account: str
+    account: AccountId
     settings: RailSettings
-    credentials: dict[str, str]
+    credentials: dict[str, str] | None
+    """None: they were sealed with another master key than ours."""
+
+    def __repr__(self) -> str:
+        """Without credentials: what is printed of a rail ends in logs."""
+        return f"KeptRail({self.merchant}, {self.name}, {self.connector}:{self.account})"
 
 
 class Exchanged(msgspec.Struct, frozen=True):
@@ -59,13 +83,8 @@ class RailBook:
         self._vault = vault
 
     async def add(self, rail: KeptRail) -> None:
-        """Keep a rail. Raises AccountTaken, StoreUnavailable."""
-        owner = await self._statements.one(
-            self._statements.text("own_account"), rail.connector, rail.account, rail.merchant
-        )
-        if owner["merchant_id"] != rail.merchant:
-            raise AccountTaken(f"The {rail.connector} account {rail.account} belongs to another merchant.")
-        sealed = self._vault.seal(rows.json_text(rail.credentials), _purpose(rail.merchant, rail.name))
+        """Keep a rail, or change one that keeps its account. Raises AccountTaken, StoreUnavailable."""
+        assert rail.credentials is not None
         kept = await self._statements.one(
             self._statements.text("add_rail"),
             rail.merchant,
@@ -73,13 +92,17 @@ class RailBook:
             rail.account,
             rail.connector,
             rows.json_text(rail.settings),
-            sealed,
+            self._vault.seal(rows.json_text(rail.credentials), _purpose(rail.merchant, rail.name)),
         )
-        if kept is None:
-            raise AccountTaken(f"The rail {rail.name} is one to another account; choose another name.")
+        if kept is not None:
+            return
+        owner = await self._statements.one(self._statements.text("account_owner"), rail.connector, rail.account)
+        if owner is not None and owner["merchant_id"] != rail.merchant:
+            raise AccountTaken(f"The {rail.connector} account {rail.account} belongs to another merchant.")
+        raise AccountTaken(f"The rail {rail.name} is one to another account; choose another name.")
 
     async def all(self, merchant: UUID | None = None) -> tuple[KeptRail, ...]:
-        """Rails in use, of one merchant or of all. Raises MasterKeyError when their secrets cannot be opened."""
+        """Rails in use, of one merchant or of all. Raises StoreUnavailable."""
         found = await self._statements.all(self._statements.text("list_rails"), merchant)
         return tuple(self._read(row) for row in found)
 
@@ -111,9 +134,31 @@ class RailBook:
             connector=connector,
             account=account,
             settings=msgspec.json.decode(settings, type=RailSettings),
-            credentials=msgspec.json.decode(self._vault.open(sealed, _purpose(merchant, name)), type=dict[str, str]),
+            credentials=self._open(sealed, _purpose(merchant, name)),
         )
+
+    def _open(self, sealed: bytes, purpose: str) -> dict[str, str] | None:
+        try:
+            return msgspec.json.decode(self._vault.open(sealed, purpose), type=dict[str, str])
+        except MasterKeyError:
+            return None
 
 
 def _purpose(merchant: UUID, name: str) -> str:
     return f"rail:{merchant.hex}:{name}"
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def _is_near(host: str) -> bool:
+    """This machine, a private network, or a name without a dot, which no public host has."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host
+    return address.is_private or address.is_loopback

@@ -1,18 +1,23 @@
 -- Rails to real providers, and what was said to them.
 
--- name: own_account
--- Takes a provider account for a merchant, and says whose it is.
-insert into provider_accounts (connector, account, merchant_id) values ($1, $2, $3)
-on conflict (connector, account) do update set account = excluded.account
-returning merchant_id;
-
 -- name: add_rail
--- A new rail, or the one of that name with other settings; it stays on its account.
+-- A new rail, or the one of that name with other settings; it stays on its account. The account becomes the merchant's
+-- with it, unless it is another's or the name stands for another account: then nothing changes, and no row comes back.
+with owned as (
+    insert into provider_accounts (connector, account, merchant_id)
+    select $4, $3, $1 where not exists (
+        select from rails where merchant_id = $1 and name = $2 and (account <> $3 or connector <> $4))
+    on conflict (connector, account) do update set account = excluded.account
+    returning merchant_id)
 insert into rails (merchant_id, name, account, connector, settings, sealed, created_at)
-values ($1, $2, $3, $4, $5, $6, business_now())
+select $1, $2, $3, $4, $5, $6, business_now() from owned where owned.merchant_id = $1
 on conflict (merchant_id, name) do update set settings = excluded.settings, sealed = excluded.sealed, removed_at = null
     where rails.account = excluded.account and rails.connector = excluded.connector
 returning name;
+
+-- name: account_owner
+-- Whose a provider account is.
+select merchant_id from provider_accounts where connector = $1 and account = $2;
 
 -- name: list_rails
 -- Rails that are in use, of one merchant or of all.
