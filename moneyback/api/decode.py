@@ -30,6 +30,7 @@ EXPONENT_MAX: Final = 30
 FIELDS_MAX: Final = 1000
 BOM: Final = b"\xef\xbb\xbf"
 _DIGITS_MAX: Final = 80
+_FIELD: Final = re.compile(rb"&*[\w.%+\[\]-]+=")
 _STRAY: Final = re.compile("[\0\ud800-\udfff]")
 
 
@@ -64,7 +65,9 @@ def decode(
     if not text:
         return None, "none"
     kind = declared.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data" and "multipart" in accepts and text.startswith(b"--"):
+    if kind == "multipart/form-data" and text.startswith(b"--"):
+        if "multipart" not in accepts:  # nor is it tried as anything else: what it asks for must not get lost
+            raise BadBody("Multipart bodies are not accepted here.")
         return decode_multipart(body, declared, bounds), "multipart"
     if "form" in accepts and _is_form(text, kind):
         return decode_form(text, bounds), "form"
@@ -193,10 +196,14 @@ def _check_values(values: Iterable[Any], deeper: list[Any]) -> None:
 
 
 def _is_form(text: bytes, kind: str) -> bool:
-    """Whether to read a text as a form: never what begins like JSON, else what is declared so or has a field."""
+    """Whether to read a text as a form: never what begins like JSON, else what is declared so or begins with a field.
+
+    Any other text (XML, lines of prose) is none, though it may have a "=" in it: whoever took it for a form would find
+    no amount there, and that means all of it.
+    """
     if text[:1] in b"{[":
         return False
-    return kind == "application/x-www-form-urlencoded" or b"=" in text.partition(b"&")[0]
+    return kind == "application/x-www-form-urlencoded" or _FIELD.match(text) is not None
 
 
 def _pairs(text: bytes, bounds: Bounds) -> list[tuple[str, str]]:
