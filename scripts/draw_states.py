@@ -27,8 +27,9 @@ Beside a move, an event can end in three ways:
 - **case**: it contradicts a refund that has ended, so a case is opened on its payment, and nothing more is sent for
   that payment until a person has closed it.
 
-Two moves depend on the refund: *dated* means that it is to be sent at a later time, *untaken* that the provider has
-given it no reference yet. The picture shows the moves; review and case are in the lists below it.
+Some moves depend on the refund: *dated* means that it is to be sent at a later time, *untaken* that the provider has
+given it no reference yet, *known there* that the provider has shown it or that it had ended before, *armed* that an
+attempt was written down. The picture shows the moves; review and case are in the lists below it.
 """
 
 
@@ -64,7 +65,7 @@ def goals(cell: Cell) -> tuple[State, ...]:
         case Move(to):
             return (to,)
         case Fork(to, _, otherwise):
-            return (to, otherwise)
+            return (to, otherwise) if isinstance(otherwise, State) else (to,)
         case Rest():
             return ()
 
@@ -90,8 +91,10 @@ def consequence(cell: Cell) -> str:
     match cell:
         case Move(to):
             return f"→ {link(to)}"
-        case Fork(to, when, otherwise):
+        case Fork(to, when, State() as otherwise):
             return f"→ {link(otherwise)} if {when}, else → {link(to)}"
+        case Fork(to, when, _):
+            return f"→ {link(to)} unless {when}"
         case Rest():
             return cell.value
 

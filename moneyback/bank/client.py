@@ -225,6 +225,7 @@ def _told(refund: Shown, grade: Grade = Grade.MARK) -> Observation:
     return Observation(
         event=event,
         grade=grade,
+        generation=_generation(refund.mark),
         amount=refund.amount,
         provider_id=refund.id,
         occurred_at=refund.updated_at,
@@ -235,6 +236,12 @@ def _told(refund: Shown, grade: Grade = Grade.MARK) -> Observation:
         pending_reason="processing" if event is Event.ACCEPTED else None,
         data={"status": refund.status},
     )
+
+
+def _generation(mark: str | None) -> int | None:
+    """The attempt a mark names; None where the bank shows none, as under a key, which is the refund's own."""
+    number = mark.rpartition("_")[2] if mark is not None else ""
+    return int(number) if number.isascii() and number.isdigit() else None
 
 
 # --- reading before sending ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from moneyback.core import ledger
 from moneyback.core.commands import Admitted, Grouped, Joined, Now, RequestOrderRefund, RequestRefund, Terms
-from moneyback.core.events import refund_event
+from moneyback.core.events import payment_event, refund_event
 from moneyback.core.payment import (
     Amounts,
     Asked,
@@ -207,9 +207,10 @@ def _joined(command: RequestRefund, terms: Terms, payment: Payment, facts: Facts
         return None
     if equal.ended and equal.ended_at is not None and equal.ended_at + terms.join_within <= now.business:
         return None
-    refund = replace(equal, version=equal.version + 1, updated_at=now.business)
-    event = refund_event(refund, "refund.joined", now.business)
-    return Plan(result=Joined(refund, payment), refunds=(refund,), events=(event,))
+    # Said of the payment: the refund's own version is what its sending goes by.
+    told = replace(payment, version=payment.version + 1, updated_at=now.business)
+    event = payment_event(told, "refund.joined", now.business, refund=equal.id.hex)
+    return Plan(result=Joined(equal, told), payments=(told,), events=(event,))
 
 
 def _promised(

@@ -27,6 +27,7 @@ from moneyback.core.commands import (
     Terms,
 )
 from moneyback.core.ledger import Kind
+from moneyback.core.money import MINOR_MAX
 from moneyback.core.moves import ChildrenNeeded, Ink
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.plan import Facts, MoreFacts, Plan
@@ -37,6 +38,8 @@ from moneyback.core.sending import mark_of, own_refund
 
 LOOK_AFTER: Final = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 3600, 21_600, 86_400, *([86_400] * 7)))
 """When to look again, counted from the look before: quickly at first, daily for a week at last."""
+TEXT_MAX: Final = 1_000
+"""Characters kept of a provider's word."""
 SEEN_MAX: Final = 16
 """Digests of evidence kept on the refund itself; the evidence table keeps all."""
 OBSERVED: Final = frozenset(
@@ -74,10 +77,22 @@ def observe(command: Observe, facts: Facts, now: Now) -> Plan | Refusal | MoreFa
     def story(ink: Ink) -> Refund:
         current = refund
         for each in command.observations:
-            current = _take(ink, current, each)
+            current = _take(ink, current, clean(each))
         return _look_again(ink, current, terms, command.looked)
 
     return _told(story, refund, payment, facts, now)
+
+
+def clean(seen: Observation) -> Observation:
+    """A sighting that can be kept: whatever letters and figures a provider uses, what it did is recorded."""
+    words = ("provider_id", "failure", "code", "message", "pending_reason", "trace")
+    texts = {name: _storable(getattr(seen, name)) for name in words if getattr(seen, name) is not None}
+    amount = seen.amount if seen.amount is None or abs(seen.amount) <= MINOR_MAX else None
+    return replace(seen, amount=amount, **texts)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:TEXT_MAX]
 
 
 def expire_lease(command: ExpireLease, facts: Facts, now: Now) -> Plan | Refusal | MoreFacts:
@@ -145,6 +160,8 @@ def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | 
         return refuse(Reason.EVIDENCE_MOVED_ON, seen=command.evidence_version, evidence_version=refund.evidence_version)
     if not _answerable(refund):
         return refuse(Reason.STATE_FORBIDS, state=refund.state.value)
+    if not command.executed and refund.execution_seen and not refund.held_by_review:
+        return refuse(Reason.STATE_FORBIDS, state=refund.state.value, execution_seen=True)
     opens = _person_from(refund, command.terms(payment))
     if not command.executed and opens is not None and now.business < opens:
         return refuse(Reason.STATE_FORBIDS, state=refund.state.value, not_sent_from=opens)
@@ -161,7 +178,7 @@ def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | 
 
 def _answerable(refund: Refund) -> bool:
     """Doubt and contradictions; and what a provider accepted and never spoke of again, once looking has given up."""
-    if refund.state is State.PENDING:
+    if refund.state in (State.PENDING, State.REQUIRES_ACTION):
         return refund.human_since is not None
     return refund.state in (State.UNKNOWN, State.NEEDS_REVIEW)
 
@@ -225,7 +242,9 @@ def _follow(ink: Ink, refund: Refund, seen: Observation) -> Refund:
             return refund
         case Rest.REVIEW:
             ended = refund.state not in HOLDING
-            return ink.move(refund, seen.event, State.NEEDS_REVIEW, human_since=ink.at, held_by_review=ended)
+            known = refund.execution_seen or seen.event in (Event.EXECUTED, Event.CAME_BACK)
+            review = {"human_since": ink.at, "held_by_review": ended, "execution_seen": known}
+            return ink.move(refund, seen.event, State.NEEDS_REVIEW, **review)
         case Rest.CASE:
             _contradict(ink, refund, seen)
             return refund
@@ -239,6 +258,8 @@ def _outdated(refund: Refund, seen: Observation) -> bool:
         return refund.state in EXECUTED_ONCE and _told_again(refund, seen) and not _wrong_amount(refund, seen)
     if seen.event in NAMING_THEIR_ATTEMPT and seen.generation is None:
         return True
+    if refund.state in EXECUTED_ONCE and seen.event in OF_ONE_ATTEMPT and not _of_the_execution(refund, seen):
+        return True
     if seen.event in OF_ONE_ATTEMPT and seen.generation is not None and seen.generation != refund.generation:
         return True
     return refund.evidence_at is not None and seen.occurred_at is not None and seen.occurred_at < refund.evidence_at
@@ -250,6 +271,13 @@ def _told_again(refund: Refund, seen: Observation) -> bool:
         return seen.provider_id == refund.provider_id
     known = refund.mark is None or seen.generation is None
     return known or refund.mark == mark_of(refund, seen.generation or 0)
+
+
+def _of_the_execution(refund: Refund, seen: Observation) -> bool:
+    """Whether a word is about the attempt that executed; what became of another one cannot undo it."""
+    if seen.provider_id is not None and seen.provider_id == refund.provider_id:
+        return True
+    return refund.mark is None or seen.generation is None or refund.mark == mark_of(refund, seen.generation)
 
 
 def _recognised(refund: Refund, seen: Observation) -> Refund:
@@ -286,7 +314,8 @@ def _consequences(ink: Ink, refund: Refund, seen: Observation, to: State) -> dic
         words = {"failure": seen.failure or seen.event.value, "provider_code": seen.code, "message": seen.message}
         return {**words, "held_by_review": False}
     if to is State.SUCCEEDED:
-        return {"failure": None, "provider_code": None, "message": None, "held_by_review": False}
+        settled = {"failure": None, "provider_code": None, "message": None}
+        return {**settled, "held_by_review": False, "execution_seen": False}
     return {"human_since": ink.at} if to is State.NEEDS_REVIEW else {}
 
 
@@ -299,7 +328,8 @@ def _review_amount(ink: Ink, refund: Refund, seen: Observation) -> Refund:
     if refund.state is not State.NEEDS_REVIEW:
         reopened = refund.state not in HOLDING
         # The move first: what goes beyond may send the payment's unsent refunds to review, and this is one of them.
-        refund = ink.move(refund, seen.event, State.NEEDS_REVIEW, human_since=ink.at, held_by_review=reopened)
+        review = {"human_since": ink.at, "held_by_review": reopened, "execution_seen": True}
+        refund = ink.move(refund, seen.event, State.NEEDS_REVIEW, **review)
         if reopened:
             ink.open_case("wrong_amount", refund.id, amount=seen.amount, expected=refund.payer)
     _adopt_beyond(ink, refund, seen)

@@ -88,20 +88,20 @@ class Move(msgspec.Struct, frozen=True):
     to: State
 
 
-class Fork(msgspec.Struct, frozen=True):
-    """The event takes the refund to `to`, or to `otherwise` when the named condition of the refund holds."""
-
-    to: State
-    when: str
-    otherwise: State
-
-
 class Rest(Enum):
     """The three ways in which an event does not move a refund along."""
 
     IGNORE = "ignore"  # kept as evidence, changes nothing
     REVIEW = "review"  # contradicts a refund that has not ended, or shows that an ended one executed: needs_review
     CASE = "case"  # contradicts an ended refund: a case on its payment, closed by a person
+
+
+class Fork(msgspec.Struct, frozen=True):
+    """The event takes the refund to `to`; to or into `otherwise` when the named condition of the refund holds."""
+
+    to: State
+    when: str
+    otherwise: State | Rest
 
 
 Cell = Move | Fork | Rest
@@ -190,8 +190,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, Cell]]] = MappingProxyType(
             person_executed=Move(S.SUCCEEDED),
             refused=Move(S.FAILED),
             provider_canceled=Move(S.CANCELED),
-            # A refund that had ended was let out of its end by evidence alone: it ends again, and is not sent anew.
-            person_not_sent=Fork(S.READY, "once ended", S.FAILED),
+            # What a provider knows, or what had ended before, ends (again): it is not sent anew on a person's word.
+            person_not_sent=Fork(S.READY, "known there", S.FAILED),
+            # Never armed, so nobody else can know of it.
+            withdrawn=Fork(S.CANCELED, "armed", IGNORE),
         ),
         S.SUCCEEDED: _row(
             IGNORE,
@@ -244,6 +246,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     provider_code: str | None = None  # the provider's own code
     message: str | None = None  # the provider's own words
     pending_reason: str | None = None
+    execution_seen: bool = False  # evidence of an execution stands that the state does not show
     held_by_review: bool = False  # an ended refund that re-took its hold
     reason: str | None = None
     reference: str | None = None
@@ -329,7 +332,9 @@ def _holds(refund: Refund, condition: str, now: datetime) -> bool:
             return refund.due_at is not None and refund.due_at > now
         case "untaken":
             return refund.provider_id is None
-        case "once ended":
-            return refund.held_by_review
+        case "known there":
+            return refund.held_by_review or refund.execution_seen or refund.provider_id is not None
+        case "armed":
+            return refund.generation > 0
         case _:
             raise AssertionError(f"no such condition: {condition}")

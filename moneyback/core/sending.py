@@ -70,6 +70,7 @@ def armed_attempt(
         state=State.SENDING,
         generation=generation,
         mark=mark_of(refund, generation),
+        provider_id=None,  # what the provider called an earlier attempt says nothing of this one
         claimed_until=now.real + terms.lease,
         send_deadline=now.real + terms.send_deadline,
         lease_until=now.real + terms.lease,
@@ -99,7 +100,7 @@ def own_refund(command: Any, facts: Facts) -> tuple[Payment, Refund] | Refusal:
 
 
 def _arming(armed: Refund) -> dict[str, Any]:
-    fields = ("generation", "mark", "claimed_until", "send_deadline", "lease_until")
+    fields = ("generation", "mark", "provider_id", "claimed_until", "send_deadline", "lease_until")
     return {name: getattr(armed, name) for name in fields}
 
 

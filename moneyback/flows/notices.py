@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 from uuid import UUID
 
 from moneyback.bank.client import heard
 from moneyback.bank.port import Bank, Notice
-from moneyback.core.commands import ObservePayment
+from moneyback.core.commands import Observation, ObservePayment, Sighting
 from moneyback.core.payment import Payment
-from moneyback.core.refund import Refund, State
+from moneyback.core.refund import Event, Refund, State
 from moneyback.flows.send_refund import record
 from moneyback.flows.world import World
 
@@ -51,7 +52,7 @@ async def _take(world: World, finder: Finder, notice: Notice) -> bool:
     if refund is None and notice.refund is not None and await _unanswered(world, payment):
         return False
     said = heard(notice)
-    for sighting in said.sightings:
+    for sighting in (*said.sightings, *(_not_ours(said.observations) if refund is None else ())):
         await world.store.submit(
             ObservePayment(
                 merchant=merchant,
@@ -64,6 +65,15 @@ async def _take(world: World, finder: Finder, notice: Notice) -> bool:
     if refund is not None and said.observations:
         await record(world, refund, payment, said.observations, source="notification")
     return True
+
+
+def _not_ours(seen: tuple[Observation, ...]) -> Iterator[Sighting]:
+    """An execution that no refund of ours can be: a fact of the payment all the same."""
+    for each in seen:
+        if each.event is Event.EXECUTED and each.provider_id is not None and each.amount:
+            yield Sighting(
+                kind="external", amount=each.amount, reference=each.provider_id, occurred_at=each.occurred_at
+            )
 
 
 async def _unanswered(world: World, payment: Payment) -> bool:

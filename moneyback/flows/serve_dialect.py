@@ -6,6 +6,7 @@ database that is away is answered for from what this conversation has seen, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from traceback import walk_tb
@@ -79,6 +80,7 @@ RETRY_AFTER_S: Final = 1
 TRIES: Final = 3
 """How often something is asked of a database that is away, once a refund is admitted."""
 PAUSE_S: Final = 0.2
+_NAMES: Final = re.compile(r"{(\w+)}")
 
 
 class _Revoked(Exception):
@@ -96,10 +98,10 @@ async def serve(
         return dialect.fault(Fault.UNAUTHENTICATED, incoming)
     except StoreUnavailable as error:
         world.log("dialect_unavailable", dialect=dialect.name, route=route.path, error=str(error))
-        return unavailable(dialect, incoming)
+        return await exchange.read_instead(route) or unavailable(dialect, incoming)
     except Exception as error:
         world.log("dialect_broke", dialect=dialect.name, route=route.path, error=where(error))
-        return dialect.fault(Fault.INTERNAL, incoming)
+        return await exchange.read_instead(route) or dialect.fault(Fault.INTERNAL, incoming)
 
 
 def unavailable(dialect: Dialect, incoming: Incoming) -> Outgoing:
@@ -125,13 +127,13 @@ class _Exchange:
         self._dialect = dialect
         self._incoming = incoming
         self._caller = caller
-        self._admitted = False
+        self._admitted: list[Refund] = []
         self._refunds: dict[UUID, Refund] = {}
         self._payments: dict[UUID, Payment] = {}
 
-    async def run(self, route: Route) -> Outgoing:
+    async def run(self, route: Route, incoming: Incoming | None = None) -> Outgoing:
         """Drive the handler to its answer."""
-        conversation = route.handle(self._incoming, self._caller)
+        conversation = route.handle(incoming or self._incoming, self._caller)
         answer: Any = None
         try:
             while True:
@@ -143,6 +145,41 @@ class _Exchange:
                 answer = self._see(await self._answer(ask))
         finally:
             conversation.close()
+
+    async def read_instead(self, route: Route) -> Outgoing | None:
+        """What reading shows of a refund that was admitted, for a handler that could not say it; None if there is none.
+
+        A way to read whose answers have the form of this one's comes first. In the end anything but an error is said:
+        whoever hears of one sends the refund again.
+        """
+        if not self._admitted:
+            return None
+        refund = self._admitted[-1]
+        payment = self._payments.get(refund.payment)
+        ids = (refund.dialect_id, *((payment.dialect_id,) if payment is not None else ()))
+        for reading in sorted(self._readings(), key=lambda each: each.response_schema != route.response_schema):
+            for id in ids:
+                said = await self._read(reading, id)
+                if said is not None and said.status < 300:
+                    return said
+        return Outgoing(status=202, body={"id": refund.dialect_id})
+
+    def _readings(self) -> list[Route]:
+        """The ways to read one thing by its id."""
+        return [each for each in self._dialect.routes if each.method == "GET" and each.path.rstrip("/").endswith("}")]
+
+    async def _read(self, reading: Route, id: str) -> Outgoing | None:
+        *others, last = _NAMES.findall(reading.path)
+        arguments = {**{name: self._incoming.arguments.get(name, "") for name in others}, last: id}
+        path = reading.path.format(**arguments)
+        incoming = replace(
+            self._incoming, method="GET", path=path, arguments=arguments, query=(), body=None, encoding="none"
+        )
+        try:
+            return await self.run(reading, incoming)
+        except Exception as error:
+            self._world.log("dialect_broke", dialect=self._dialect.name, route=reading.path, error=where(error))
+            return None
 
     # --- answering, whatever becomes of the database -----------------------------------------------------------------
 
@@ -186,7 +223,7 @@ class _Exchange:
         """Remember every refund and payment that goes by."""
         match answer:
             case Admitted(refund, payment) | Joined(refund, payment):
-                self._admitted = True
+                self._admitted.append(refund)
                 self._see(refund)
                 self._see(payment)
             case Grouped(legs=legs):
@@ -296,7 +333,7 @@ class _Exchange:
 
     def _equality(self, ask: AskRefund) -> bytes | None:
         """What makes another request without a key the same one; None where two requests are always two refunds."""
-        if ask.key is not None or not self._world.rail(ask.payment.merchant, ask.payment.rail).joins:
+        if ask.key is not None or not self._joins(ask.payment):
             return None
         said = (
             self._dialect.name,
@@ -313,7 +350,14 @@ class _Exchange:
         )
         return sha256(msgspec.json.encode(said, order="deterministic")).digest()
 
+    def _joins(self, payment: Payment) -> bool:
+        return self._world.rail(payment.merchant, payment.rail).joins
+
     async def _ask_order(self, ask: AskOrderRefund) -> Result:
+        if any(leg.asked.payer is not None and self._joins(leg.payment) for leg in ask.legs):
+            # How an amount is shared out depends on what is left: sent again, the same request would have other legs,
+            # be no equal of the first, and be paid a second time.
+            return refuse(Reason.KIND_UNSUPPORTED, order=ask.order)
         group = self._world.new_id()
         legs = tuple([self._request(await self._numbered(leg), group) for leg in ask.legs])
         command = RequestOrderRefund(

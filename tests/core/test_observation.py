@@ -634,7 +634,8 @@ def test_doubt_is_as_old_as_its_beginning():
     world.wait(seconds=50)
     assert world.see(refund, E.EXECUTED, amount=1).refund.doubt_since == START
     world.wait(seconds=40)
-    assert world.resolve(refund, executed=False).refund.state is S.READY
+    assert reasons(world.resolve(refund, executed=False)) == [Reason.STATE_FORBIDS]  # something was executed
+    assert world.resolve(refund, executed=True).refund.state is S.SUCCEEDED
 
 
 # --- a person's answer
@@ -647,6 +648,19 @@ def test_a_person_says_executed_at_any_time(state: State):
     assert after.state is S.SUCCEEDED and sum_of(world, payment) == {"refunded": 3_000}
     (kept,) = world.plan.evidence
     assert (kept.grade, kept.source, kept.data["by"]) == (Grade.PERSON, "person", "ann")
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_what_was_accepted_and_never_spoken_of_again_is_a_persons_once_looking_has_given_up(executed: bool):
+    """A provider that shows nothing, and whose news was lost, would leave it pending for ever."""
+    world, _, refund = at(S.SENDING)
+    world.see(refund, E.ACCEPTED)
+    assert reasons(world.resolve(refund, executed=executed)) == FORBIDDEN
+    while (look_at := world.refunds[refund.id].look_at) is not None:
+        world.now = replace(world.now, business=look_at)
+        world.look(refund)
+    after = world.resolve(refund, executed=executed).refund
+    assert after.state is (S.SUCCEEDED if executed else S.NEEDS_REVIEW)
 
 
 @pytest.mark.parametrize("state", [S.UNKNOWN, S.NEEDS_REVIEW], ids=lambda state: state.value)

@@ -315,6 +315,15 @@ async def test_an_authorisation_is_let_go_once_and_only_while_nothing_was_captur
     assert await asked(scene, PaymentOf(captured.id)) == captured
 
 
+async def test_an_amount_shared_over_an_order_is_refused_where_equal_requests_are_one(scene: Scene):
+    """Sent again it would be shared otherwise, and so be no equal of the first."""
+    payments = [await scene.pay(1_000, order="j", rail="joining") for _ in range(2)]
+    shared = tuple(AskRefund(payment=each, asked=Asked(payer=500)) for each in payments)
+    assert isinstance(await asked(scene, AskOrderRefund(order="j", legs=shared)), Refusal)
+    rest = tuple(AskRefund(payment=each) for each in payments)
+    assert isinstance(await asked(scene, AskOrderRefund(order="j", legs=rest)), Grouped)
+
+
 async def test_an_order_is_refunded_as_one_group(scene: Scene):
     payments = [await scene.pay(1_000, order="o"), await scene.pay(2_000, order="o")]
     legs = tuple(AskRefund(payment=each) for each in payments)

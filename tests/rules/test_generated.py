@@ -24,4 +24,5 @@ def test_a_cell_is_said_in_words():
     assert consequence(Move(State.READY)) == "→ [ready](#ready)"
     fork = Fork(State.READY, "dated", State.SCHEDULED)
     assert consequence(fork) == "→ [scheduled](#scheduled) if dated, else → [ready](#ready)"
+    assert consequence(Fork(State.CANCELED, "armed", Rest.IGNORE)) == "→ [canceled](#canceled) unless armed"
     assert consequence(Rest.CASE) == "case"

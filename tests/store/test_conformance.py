@@ -216,7 +216,8 @@ async def test_an_equal_request_is_the_first_ones_refund(store: Store, other: St
     refund = results[0].refund
     assert {each.refund.id for each in results} == {refund.id}
     assert (await engine.payment(payment)).held == 300
-    assert sequences(await engine.log(until=21))[refund.id] == list(range(1, 21))
+    told = sequences(await engine.log(until=21))
+    assert told[refund.id] == [1] and len(told[payment.id]) == 20  # registered, and joined nineteen times
 
 
 async def test_of_several_equal_refunds_the_newest_is_joined(cell: Cell, store: Store):
@@ -496,7 +497,9 @@ async def test_two_claimers_never_look_at_the_same_refund(cell: Cell, store: Sto
     assert await claimed(engine, store, other) == []
     assert isinstance(await engine.look(refunds[0]), Moved)
     await cell.advance(timedelta(minutes=5))
-    assert await claimed(engine, store, other) == []  # claimed in real time, which has not moved
+    # The one that was looked at may be looked at again; the others are claimed in real time, which has not moved.
+    again = await claimed(engine, store, other)
+    assert [(each.kind, each.refund) for each in again] == [("look", refunds[0].id)]
 
 
 async def test_an_expired_attempt_is_found_by_its_lease(store: Store):
