@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,8 +30,8 @@ app.add_typer(keys, name="keys")
 rails = typer.Typer(help="Rails: accounts at real providers, over which refunds are executed.", no_args_is_help=True)
 app.add_typer(rails, name="rails")
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)  # what is printed is data, brackets and all
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 DataDir = Annotated[
     Path | None,
@@ -211,14 +211,14 @@ def add_rail(
     account: Annotated[str, typer.Option(help="The provider's id of the account; it belongs to one merchant.")],
     base_url: Annotated[str, typer.Option(help="Where the provider's API begins.")],
     duplicates: Annotated[
-        str, typer.Option(help="Equal keyless requests: join (one refund) or faithful (two).")
+        Literal["join", "faithful"], typer.Option(help="Equal keyless requests: join (one refund) or faithful (two).")
     ] = "join",
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Calls at once.")] = 4,
-    per_second: Annotated[float, typer.Option(min=0.01, max=1000, help="Calls begun in a second.")] = 10.0,
+    per_second: Annotated[float, typer.Option(min=0.2, max=1000, help="Calls begun in a second.")] = 10.0,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add or change a rail. Its credentials are asked for, or read as JSON from standard input; they are kept sealed."""
+    """Add or change a rail. Its credentials are asked for, or read as JSON from standard input, and kept sealed."""
     from moneyback.dialects import load_dialects
     from moneyback.wiring import add_rail as add
 
@@ -249,7 +249,9 @@ def list_rails(merchant: str, data: DataDir = None, as_json: AsJson = False) -> 
     elif not found:
         out.print("no rails to real providers")
     for each in found if not as_json else ():
-        out.print(f"{each['rail']}  {each['connector']}  {each['account']}  {each['base_url']}  {each['duplicates']}")
+        sealed = "" if each["credentials"] is not None else "  (sealed with another master key: add it again)"
+        where = f"{each['connector']}  {each['account']}  {each['base_url']}"
+        out.print(f"{each['rail']}  {where}  {each['duplicates']}{sealed}")
 
 
 @rails.command("remove")
@@ -282,7 +284,7 @@ def _serve(
 
     from moneyback.processes import at, database, demand_free_port, supervise
     from moneyback.settings import with_master_key
-    from moneyback.wiring import prepare, prepare_database
+    from moneyback.wiring import demand_open_rails, prepare, prepare_database
 
     with _plainly():
         demand_free_port(host, port)
@@ -302,6 +304,7 @@ def _serve(
             else:
                 asyncio.run(prepare_database(_dsn(settings)))
                 sections = {"native": {"base_url": f"http://{at(host, port)}/v1"}}
+            asyncio.run(demand_open_rails(settings))
 
             def announce() -> None:
                 out.print(f"Moneyback serves on http://{at(host, port)} (API reference: /docs). Stop with Ctrl-C.")
@@ -318,9 +321,16 @@ def _serve(
 
 
 def _settings(data: Path | None) -> Settings:
+    from urllib.parse import urlsplit
+
     from moneyback.settings import settings_from_environment
 
-    return settings_from_environment(data)
+    settings = settings_from_environment(data)
+    try:
+        _ = urlsplit(settings.dsn or "").port
+    except ValueError as error:
+        _fail(f"the database cannot be used: MONEYBACK_DATABASE_URL is not an address: {error}")
+    return settings
 
 
 def _dsn(settings: Settings) -> str:
@@ -359,17 +369,18 @@ class _plainly:  # noqa: N801 - reads as a word in a with statement
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from asyncpg import PostgresError
+        from asyncpg import InterfaceError, InternalClientError, PostgresError
 
         from moneyback.processes import PortTaken
         from moneyback.store.embedded import EmbeddedError
+        from moneyback.store.port import StoreUnavailable
         from moneyback.vault import MasterKeyError
         from moneyback.wiring import UserMistake
 
         if isinstance(error, PortTaken | EmbeddedError | MasterKeyError | UserMistake):
             _fail(str(error))
-        if isinstance(error, PostgresError | OSError):
-            _fail(f"the database cannot be used: {error}")
+        if isinstance(error, PostgresError | InterfaceError | InternalClientError | StoreUnavailable | OSError):
+            _fail(f"the database cannot be used: {str(error) or type(error).__name__}")
 
 
 def _print_json(value: Any) -> None:

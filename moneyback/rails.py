@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
+from moneyback.core.commands import Observation, Sighting
 from moneyback.core.payment import Payment
-from moneyback.dialect import AnswerLost, Call, Dialect, NotConnected, Reply
+from moneyback.dialect import (
+    AnswerLost,
+    Call,
+    Client,
+    Dialect,
+    Figures,
+    Looked,
+    Looking,
+    NotConnected,
+    Reading,
+    Reply,
+    Sending,
+    Sent,
+)
 from moneyback.flows.breaker import Breaker
 from moneyback.flows.world import Exchange, Rail, World
-from moneyback.scrub import scrub_body
-from moneyback.store.port import StoreUnavailable
+from moneyback.scrub import scrub_body, scrub_data, scrub_query, scrub_text
 from moneyback.store.rails import KeptRail, RailBook
 from moneyback.transport import Throttle, Transport
+
+WORDS_MAX = 2_000
+"""Characters that are kept of what a provider says in a sentence."""
+
+Exchanged = tuple[str, str, str, int | None, str, str | None]
+"""Method, path, request, status, response, failure."""
 
 
 class Rails:
@@ -22,63 +44,146 @@ class Rails:
         self._book = book
         self._transport = transport
         self._new_id = new_id
-        self._known: dict[tuple[UUID, str], tuple[KeptRail, Rail]] = {}
+        self._known: dict[tuple[UUID, str], tuple[KeptRail, Rail | None]] = {}
 
     async def learn(self, world: World) -> None:
-        """Bring `world.own_rails` up to date; a rail that did not change keeps its connections and its breaker."""
+        """Bring `world.own_rails` up to date; a rail that did not change keeps its connections and its breaker.
+
+        One that cannot be used is left out, and said once: refunds on it wait. Raises StoreUnavailable.
+        """
         kept = {(each.merchant, each.name): each for each in await self._book.all()}
         for place, each in kept.items():
             known = self._known.get(place)
             if known is None or known[0] != each:
-                rail = self._make(each, world.dialects)
-                if rail is not None:
-                    self._known[place] = (each, rail)
+                self._known[place] = (each, self._made(each, world))
         for place in self._known.keys() - kept.keys():
             del self._known[place]
         world.own_rails.clear()
-        world.own_rails.update({place: rail for place, (_, rail) in self._known.items()})
+        world.own_rails.update({place: rail for place, (_, rail) in self._known.items() if rail is not None})
 
-    def _make(self, kept: KeptRail, dialects: Mapping[str, Dialect]) -> Rail | None:
-        dialect = dialects.get(kept.connector)
+    def _made(self, kept: KeptRail, world: World) -> Rail | None:
+        dialect = world.dialects.get(kept.connector)
         if dialect is None or dialect.client is None:
-            return None
-        client, throttle = dialect.client, Throttle(kept.settings.at_once, kept.settings.per_s)
+            why = "there is no such connector"
+        elif kept.credentials is None:
+            why = "its credentials were sealed with another master key"
+        elif missing := set(dialect.client.credentials) - set(kept.credentials):
+            why = f"it lacks the credentials {', '.join(sorted(missing))}"
+        else:
+            return self._make(kept, kept.credentials, dialect, dialect.client, world.log)
+        world.log("rail_left_out", rail=kept.name, connector=kept.connector, why=why)
+        return None
+
+    def _make(
+        self,
+        kept: KeptRail,
+        credentials: Mapping[str, str],
+        dialect: Dialect,
+        client: Client,
+        log: Callable[..., None],
+    ) -> Rail:
+        throttle = Throttle(kept.settings.at_once, kept.settings.per_s)
+        secrets = tuple(credentials.values())
 
         def exchange_of(payment: Payment) -> Exchange:
             async def exchange(call: Call, *, deadline: float) -> Reply:
-                authorised = client.authorize(kept.credentials, call)
-                reply, failure = None, None
+                authorised = _authorised(client, credentials, call)
                 try:
-                    async with throttle:
+                    async with throttle.turn(deadline):
                         reply = await self._transport.exchange(kept.settings.base_url, authorised, deadline=deadline)
                 except (NotConnected, AnswerLost) as error:
-                    failure = f"{type(error).__name__}: {error}"
+                    await self._record(payment, kept, _said(call, None, f"{type(error).__name__}: {error}"), log)
                     raise
-                finally:
-                    await self._record(payment, kept, dialect, call, reply, failure)
+                await self._record(payment, kept, _said(call, reply, None), log)
                 return reply
 
             return exchange
 
+        def _said(call: Call, reply: Reply | None, failure: str | None) -> Exchanged:
+            return exchanged(call, reply, failure, dialect.scrub, secrets)
+
         return Rail(
             name=kept.name,
             account=f"{kept.connector}:{kept.account}",
-            client=client,
+            client=discreet(client, dialect.scrub, secrets),
             exchange=exchange_of,
             real=True,
             joins=kept.settings.duplicates == "join",
             breaker=Breaker(),
         )
 
-    async def _record(
-        self, payment: Payment, kept: KeptRail, dialect: Dialect, call: Call, reply: Reply | None, failure: str | None
-    ) -> None:
-        """Keep what was said, without secrets. A database that is away costs the recording, never the answer."""
-        request = scrub_body(call.body, dialect.scrub)
-        response = scrub_body(reply.body, dialect.scrub) if reply is not None else ""
-        status = reply.status if reply is not None else None
-        said = (call.method, call.path, request, status, response, failure)
+    async def _record(self, payment: Payment, kept: KeptRail, said: Exchanged, log: Callable[..., None]) -> None:
+        """Keep what was said. Whatever goes wrong with that costs the recording, never the answer."""
         try:
             await self._book.record(payment.merchant, self._new_id(), kept.name, payment.id, said)
-        except StoreUnavailable:
-            return
+        except Exception as error:
+            log("exchange_not_recorded", rail=kept.name, error=type(error).__name__)
+
+
+def exchanged(
+    call: Call, reply: Reply | None, failure: str | None, names: tuple[str, ...], secrets: tuple[str, ...]
+) -> Exchanged:
+    """What is kept of one exchange: without headers, credentials, and what the dialect calls secret."""
+    return (
+        call.method,
+        scrub_text(call.path, secrets) + scrub_query(call.query, names, secrets),
+        scrub_body(call.body, names, secrets),
+        reply.status if reply is not None else None,
+        scrub_body(reply.body, names, secrets) if reply is not None else "",
+        scrub_text(failure, secrets) if failure is not None else None,
+    )
+
+
+def discreet(client: Client, names: tuple[str, ...], secrets: tuple[str, ...]) -> Client:
+    """The connector, whose findings quote no secret and no card number, though a provider may repeat what it was sent.
+
+    Findings become evidence and events, and those are kept for ever.
+    """
+
+    def words(text: str | None) -> str | None:
+        return scrub_text(text, secrets)[:WORDS_MAX] if text is not None else None
+
+    def data(found: Mapping[str, Any]) -> Mapping[str, Any]:
+        return scrub_data(found, names, secrets)
+
+    def observed(seen: tuple[Observation, ...]) -> tuple[Observation, ...]:
+        return tuple(
+            replace(
+                each,
+                message=words(each.message),
+                code=words(each.code),
+                trace=words(each.trace),
+                pending_reason=words(each.pending_reason),
+                data=data(each.data),
+            )
+            for each in seen
+        )
+
+    def sighted(seen: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
+        return tuple(replace(each, data=data(each.data)) for each in seen)
+
+    def send(sending: Sending) -> Sent:
+        return observed((yield from client.send(sending)))
+
+    def read(payment: Payment) -> Reading:
+        figures: Figures = yield from client.read(payment)
+        return replace(figures, sightings=sighted(figures.sightings))
+
+    def look(sending: Sending, pre_read: Mapping[str, Any]) -> Looking:
+        looked: Looked = yield from client.look(sending, pre_read)
+        return replace(
+            looked,
+            observations=observed(looked.observations),
+            sightings=sighted(looked.sightings),
+            shown=data(looked.shown),
+        )
+
+    return replace(client, send=send, read=read, look=look)
+
+
+def _authorised(client: Client, credentials: Mapping[str, str], call: Call) -> Call:
+    """The call with what proves who calls. Raises NotConnected when that cannot be made of these credentials."""
+    try:
+        return client.authorize(credentials, call)
+    except Exception as error:  # its text may quote them
+        raise NotConnected(f"the credentials are of no use: {type(error).__name__}") from None

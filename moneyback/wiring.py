@@ -99,7 +99,7 @@ async def prepare_database(dsn: str) -> list[str]:
 
 @asynccontextmanager
 async def wired(dsn: str, vault: Vault | None = None) -> AsyncIterator[Wired]:
-    """The world on a prepared database, closed again at the end. With a vault it knows the rails to real providers."""
+    """The world on a prepared database, closed again at the end. With a vault it can learn the rails to providers."""
     store = await open_store(dsn)
     await store.now()  # calls to a rail ask the running clock, and the first piece of work may be one
     bank = await PostgresBank(dsn).open()
@@ -111,8 +111,6 @@ async def wired(dsn: str, vault: Vault | None = None) -> AsyncIterator[Wired]:
     own_rails = Rails(book, transport, new_id) if book is not None else None
     parts = Wired(world, store, Reads(store), Access(store), bank, book, own_rails)
     try:
-        if own_rails is not None:
-            await own_rails.learn(world)
         yield parts
     finally:
         await parts.close()
@@ -155,6 +153,7 @@ def create_app() -> Application:
                 await stack.enter_async_context(beside(exit_with_parent(settings.parent)))
             await until_there(settings.dsn)
             parts = await stack.enter_async_context(wired(settings.dsn, vault_of(settings)))
+            await learn_rails(parts)
             await stack.enter_async_context(beside(keep_learning(parts)))
             if settings.with_worker:
                 await stack.enter_async_context(beside(run_worker(parts.world, notices_of(parts))))
@@ -199,7 +198,9 @@ async def work_until_stopped(settings: Settings) -> None:
     """A process that only works."""
     assert settings.dsn is not None
     await prepare_database(settings.dsn)
+    await demand_open_rails(settings)
     async with wired(settings.dsn, vault_of(settings)) as parts:
+        await learn_rails(parts)
         learning = asyncio.create_task(keep_learning(parts))
         try:
             await run_worker(parts.world, notices_of(parts))
@@ -212,14 +213,34 @@ def vault_of(settings: Settings) -> Vault | None:
     return Vault(read_key(settings.master_key)) if settings.master_key is not None else None
 
 
+async def learn_rails(parts: Wired) -> None:
+    """Let the world know the rails to real providers as they are kept now."""
+    if parts.own_rails is not None:
+        await parts.own_rails.learn(parts.world)
+
+
 async def keep_learning(parts: Wired) -> None:
     """Learn of rails that are added and removed while this process runs."""
     while parts.own_rails is not None:
         await asyncio.sleep(LEARN_EVERY_S)
         try:
             await parts.own_rails.learn(parts.world)
-        except (StoreUnavailable, MasterKeyError) as error:
-            parts.world.log("rails_not_learnt", error=str(error))
+        except Exception as error:  # tried again; ended, this process would never hear of a rail again
+            words = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
+            parts.world.log("rails_not_learnt", error=words)
+
+
+async def demand_open_rails(settings: Settings) -> None:
+    """Raises MasterKeyError when a kept rail's credentials cannot be opened: its refunds would wait unseen."""
+    assert settings.dsn is not None
+    async with wired(settings.dsn, vault_of(settings)) as parts:
+        kept = await parts.book.all() if parts.book is not None else ()
+    closed = [f"{each.name} of {outward(MERCHANT, each.merchant)}" for each in kept if each.credentials is None]
+    if closed:
+        raise MasterKeyError(
+            f"The master key is not the one these rails were kept with: {', '.join(closed)}. "
+            "Give the right one, or add them again with `moneyback rails add`."
+        )
 
 
 async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -243,17 +264,27 @@ async def add_rail(settings: Settings, merchant: str, kept: dict[str, Any]) -> d
         if dialect is None or dialect.client is None:
             connectors = [name for name, each in parts.world.dialects.items() if each.client is not None]
             raise UserMistake(f"no such connector: {kept['connector']}. There are: {', '.join(connectors) or 'none'}")
-        needed, given = set(dialect.client.credentials), set(kept["credentials"])
-        if needed != given:
+        needed, given = set(dialect.client.credentials), kept["credentials"]
+        if needed != set(given):
             raise UserMistake(f"{kept['connector']} needs these credentials: {', '.join(sorted(needed)) or 'none'}")
+        if unfit := sorted(name for name, text in given.items() if not _fits_a_header(text)):
+            raise UserMistake(f"these credentials are empty, or hold what no header can: {', '.join(unfit)}")
         if kept["name"] in parts.world.rails:
             raise UserMistake(f"{kept['name']} is a built-in rail; choose another name")
         assert parts.book is not None
         try:
             await parts.book.add(msgspec.convert({"merchant": owner, **kept}, KeptRail))
-        except (AccountTaken, msgspec.ValidationError) as error:
+        except AccountTaken as error:
             raise UserMistake(str(error)) from error
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$.")
+            field = where.rstrip("`").rpartition(".")[2]
+            raise UserMistake(f"{field}: {what}" if field else what) from error
     return {"merchant": merchant, "rail": kept["name"], "connector": kept["connector"], "account": kept["account"]}
+
+
+def _fits_a_header(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
 
 
 async def known_rails(settings: Settings, merchant: str) -> list[dict[str, Any]]:
@@ -267,7 +298,7 @@ async def known_rails(settings: Settings, merchant: str) -> list[dict[str, Any]]
             "connector": each.connector,
             "account": each.account,
             **msgspec.to_builtins(each.settings),
-            "credentials": sorted(each.credentials),
+            "credentials": None if each.credentials is None else sorted(each.credentials),
         }
         for each in found
     ]
@@ -289,6 +320,8 @@ async def make_key(settings: Settings, merchant: str, scopes: list[str] | None, 
     await prepare_database(settings.dsn)
     async with wired(settings.dsn) as parts:
         owner = inward(MERCHANT, merchant)
+        if owner is None and (not merchant.strip() or merchant.startswith(f"{MERCHANT}_")):
+            raise UserMistake(f"{merchant!r} is no merchant's id, and no name for a new one")
         if owner is None:
             owner = new_id()
             await parts.access.add_merchant(owner, merchant)

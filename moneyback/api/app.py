@@ -19,6 +19,7 @@ from moneyback.api.asgi import (
     TooLarge,
     encode_json,
     headers_of,
+    names_of,
     path_of,
     read_body,
     respond,
@@ -80,9 +81,8 @@ class Router:
                 known.append((parts, methods := {}))
             methods[endpoint.method] = endpoint
 
-    def find(self, path: str) -> tuple[dict[str, Endpoint], dict[str, str]] | None:
+    def find(self, parts: tuple[str, ...]) -> tuple[dict[str, Endpoint], dict[str, str]] | None:
         """The endpoints at a path by method, and the path's arguments."""
-        parts = tuple(path.strip("/").split("/"))
         for pattern, methods in self._tree.get(len(parts), ()):
             arguments = _matched(pattern, parts)
             if arguments is not None:
@@ -143,7 +143,7 @@ class Application:
         dialects, settings = parts.world.dialects, self._settings
         if settings.twin is not None:
             scripted = Scripted(settings.faults, settings.seed, settings.slow_s, settings.lag_s)
-            self._twin = Twin(dialects[settings.twin], parts.world, parts.reads, parts.bank, scripted)
+            self._twin = Twin(dialects[settings.twin], parts.world, parts.reads, scripted)
             return
         self._mounts = {
             name: Mount(dialect, parts.world, parts.reads, prefix=f"/{name}") for name, dialect in dialects.items()
@@ -193,7 +193,7 @@ class Application:
         asker = await asker_of(self._surface.reads, scope)
         if asker is None:
             return _UNAUTHENTICATED
-        found = self._router.find(path) if is_clean(path) else None
+        found = self._router.find(names_of(scope)) if is_clean(path) else None
         if found is None:
             return _NOTHING_HERE
         methods, arguments = found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -138,6 +139,16 @@ def path_of(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root) else path
+
+
+def names_of(scope: Scope) -> tuple[str, ...]:
+    """The parts of the path, each decoded on its own: what a part names may have a slash in it."""
+    path, raw = path_of(scope), scope.get("raw_path")
+    if raw is not None:
+        written = raw.decode("latin-1")
+        if unquote(written) == path:  # else somebody in between has changed one of them
+            return tuple(unquote(part) for part in written.strip("/").split("/"))
+    return tuple(path.strip("/").split("/"))
 
 
 def base_of(scope: Scope, headers: Mapping[str, str]) -> str:

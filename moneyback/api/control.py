@@ -32,6 +32,7 @@ async def advance_clock(surface: Surface, access: Access, asking: Asking) -> Ans
     now = await access.advance_clock(timedelta(seconds=seconds))
     if now is None:
         raise BadRequest("the clock of this twin does not move: it was started with --no-clock")
+    await surface.world.store.now()  # this process goes by the new time at once
     surface.world.due.set()
     return Answer(200, encode_json({"now": now}))
 

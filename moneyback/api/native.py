@@ -70,6 +70,7 @@ WAIT_S: Final = 10.0
 WAIT_S_MAX: Final = 60.0
 ANSWER_SLACK: Final = timedelta(seconds=5)
 KEY_BYTES_MAX: Final = 255
+KEY_NEEDED: Final = "refunds of real money need an Idempotency-Key"
 CASE_DIGITS_MAX: Final = 9
 PAGE: Final = 50
 PAGE_MAX: Final = 500
@@ -80,6 +81,7 @@ LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 """A text things are found by: no longer than what an index holds."""
 Words = Annotated[str, msgspec.Meta(max_length=4000)]
+Script = Annotated[str, msgspec.Meta(max_length=500)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -161,7 +163,7 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     metadata: dict[str, Any] = {}
     scheduled_for: Moment | None = None
     destination: Words | None = None
-    scenario: Words | None = None
+    scenario: Script | None = None
 
 
 class NewOrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,7 +195,7 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     parts: Parts | None = None
     reference: Name | None = None
     captured_at: Moment | None = None
-    scenario: Words | None = None
+    scenario: Script | None = None
     metadata: dict[str, Any] = {}
     dialect_data: dict[str, Any] = {}
 
@@ -234,7 +236,7 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
         id=surface.world.new_id(),
         payment=payment_id,
         dialect=NATIVE,
-        terms=surface.world.terms,
+        terms=surface.world.native_terms,
         asked=Asked(payer=asked.amount, fee=asked.fee_refund),
         currency=asked.currency,
         expected_refundable=asked.expected_refundable,
@@ -248,8 +250,8 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
         metadata=asked.metadata,
         key=_keyed(asking, wait, _created(wait is None)),
     )
-    if command.key is None and surface.world.own_rails and await _is_real(surface, asker, payment_id):
-        raise BadRequest("refunds of real money need an Idempotency-Key")
+    if command.key is None and await _is_real(surface, asker, payment_id):
+        raise BadRequest(KEY_NEEDED)
     command = msgspec.structs.replace(command, dialect_id=command.id.hex)
     result = await request_refund(surface.world, command)
     return await _answer(surface, asker, command.key, result, wait)
@@ -276,7 +278,7 @@ async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) ->
             payment=payment.id,
             dialect=NATIVE,
             dialect_id=leg.hex,
-            terms=surface.world.terms,
+            terms=surface.world.native_terms,
             asked=Asked(payer=amount, fee=asked.fee_refund),
             currency=asked.currency,
             allow_remainder=asked.allow_remainder,
@@ -288,12 +290,13 @@ async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) ->
             metadata=asked.metadata,
         )
         for payment, amount in zip(payments, amounts, strict=True)
-        if amount != 0
     )
     key = _keyed(asking, wait, _created(wait is None))
-    if len(legs) != len(payments) and (key is None or await _is_unused(surface, asker, key)):
-        empty = [outward(PAYMENT, p.id) for p, amount in zip(payments, amounts, strict=True) if amount == 0]
-        return _refused(refuse(Reason.NOTHING_LEFT, payments=empty))
+    if key is None and any(surface.world.rail(asker.merchant, each.rail).real for each in payments):
+        raise BadRequest(KEY_NEEDED)
+    spent = [outward(PAYMENT, each.id) for each in payments if each.captured and not each.refundable]
+    if spent and (key is None or await _is_unused(surface, asker, key)):
+        return _refused(refuse(Reason.NOTHING_LEFT, payments=spent))
     command = RequestOrderRefund(
         merchant=asker.merchant, id=group, dialect=asked.dialect, reference=reference, legs=legs, key=key
     )
@@ -488,7 +491,7 @@ async def read_refundability(surface: Surface, asker: Asker, asking: Asking) -> 
     now = (await surface.world.store.now()).business
     children = await surface.world.store.children(asker.merchant, payment.id)
     amounts, failing = refundability(
-        payment, surface.world.terms(payment), now, tuple(children.refunds.values()), asked
+        payment, surface.world.native_terms(payment), now, tuple(children.refunds.values()), asked
     )
     view = RefundabilityView(
         payment=outward(PAYMENT, payment.id),

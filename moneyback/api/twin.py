@@ -14,15 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from moneyback.api.asgi import Receive, Scope, Send, TooLarge, headers_of, messages, read_body, segments
+from moneyback.api.asgi import Receive, Scope, Send, TooLarge, messages, read_body, segments
 from moneyback.api.decode import BOUNDS
 from moneyback.api.mount import Mount, Paths
-from moneyback.bank.client import account_of, capture_of
-from moneyback.bank.port import Bank
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
-from moneyback.dialect import Dialect, Fault, Incoming
-from moneyback.flows.world import World
+from moneyback.dialect import Call, Dialect, Fault, Reply
+from moneyback.flows.world import Exchange, Rail, World
 from moneyback.store.reads import Page, Reads, RefundsAsked
 
 DROP_ANSWER: Final = "drop-answer"
@@ -39,6 +37,10 @@ FAULTS: Final = {
     DECLINE: "the bank declines the refund",
     LIST_LAG: "the refund is missing from lists for a while (see --lag-seconds)",
 }
+
+
+DECLINED: Final = "decline:declined"
+"""What the bank is told of a refund that it is to decline."""
 
 
 class Scripted(msgspec.Struct, frozen=True):
@@ -70,13 +72,12 @@ def read_faults(words: list[str]) -> dict[str, float]:
 class Twin:
     """A dialect at the root of a port, behind its scripted faults."""
 
-    def __init__(self, dialect: Dialect, world: World, reads: Reads, bank: Bank, scripted: Scripted) -> None:
+    def __init__(self, dialect: Dialect, world: World, reads: Reads, scripted: Scripted) -> None:
         shown = LaggingReads(reads, scripted, world) if scripted.chances.get(LIST_LAG) else reads
         self._mount = Mount(dialect, world, shown)
+        self._declining = Mount(dialect, declining(world), shown)
         self._paths = Paths(dialect.routes, caseless=dialect.caseless)
         self._dialect = dialect
-        self._reads = reads
-        self._bank = bank
         self._scripted = scripted
         self._dice = Random(scripted.seed)
 
@@ -91,11 +92,9 @@ class Twin:
             body = await read_body(receive, BOUNDS.size_max)
         except TooLarge:
             body = bytes(BOUNDS.size_max + 1)  # the rest of it stays unread; that it is too large is all that counts
-        if DECLINE in struck:
-            await self._decline(scope, found[1])
-        said = await self._answer(scope, body)
+        said = await _answer(self._declining if DECLINE in struck else self._mount, scope, body)
         if DUPLICATE in struck:
-            said = await self._answer(scope, body)
+            said = await _answer(self._mount, scope, body)
         if ERROR_AFTER in struck:
             said = list(messages(self._dialect.fault(Fault.INTERNAL, None)))
         if SLOW in struck:
@@ -111,33 +110,38 @@ class Twin:
         rolled = {name: self._dice.random() for name in FAULTS}
         return {name for name, roll in rolled.items() if roll < self._scripted.chances.get(name, 0.0)}
 
-    async def _answer(self, scope: Scope, body: bytes) -> list[MutableMapping[str, Any]]:
-        said: list[MutableMapping[str, Any]] = []
 
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+async def _answer(mount: Mount, scope: Scope, body: bytes) -> list[MutableMapping[str, Any]]:
+    said: list[MutableMapping[str, Any]] = []
 
-        async def keep(message: MutableMapping[str, Any]) -> None:
-            said.append(message)
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._mount(scope, receive, keep)
-        return said
+    async def keep(message: MutableMapping[str, Any]) -> None:
+        said.append(message)
 
-    async def _decline(self, scope: Scope, arguments: Any) -> None:
-        payment = await self._payment(scope, list(arguments.values()))
-        if payment is not None:
-            told = capture_of(payment)
-            await self._bank.set_scenario(account_of(payment), told, "decline:declined", next_refund=True)
+    await mount(scope, receive, keep)
+    return said
 
-    async def _payment(self, scope: Scope, names: list[str]) -> Payment | None:
-        """The payment the path names last, if the request's credentials own it."""
-        presented = self._dialect.presented(Incoming(method="POST", path=scope["path"], headers=headers_of(scope)))
-        if presented is None or not names:
-            return None
-        known = await self._reads.callers.recognise(self._dialect.name, presented.secret, presented.user)
-        if known is None:
-            return None
-        return await self._reads.find_payment(known.merchant, self._dialect.name, names[-1])
+
+def declining(world: World) -> World:
+    """The same world with a bank that declines what it is asked through it; one request's refunds go that way."""
+    return msgspec.structs.replace(world, rails={name: _declining(rail) for name, rail in world.rails.items()})
+
+
+def _declining(rail: Rail) -> Rail:
+    def exchange_of(payment: Payment) -> Exchange:
+        exchange = rail.exchange(payment)
+
+        async def declined(call: Call, *, deadline: float) -> Reply:
+            if call.method == "POST":
+                asked = {**msgspec.json.decode(call.body), "scenario": DECLINED}
+                call = msgspec.structs.replace(call, body=msgspec.json.encode(asked))
+            return await exchange(call, deadline=deadline)
+
+        return declined
+
+    return msgspec.structs.replace(rail, exchange=exchange_of)
 
 
 class LaggingReads(Reads):

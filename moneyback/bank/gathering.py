@@ -50,7 +50,7 @@ class Gathering:
         self._queue.append((waiting, future))
         if self._driver is None:
             self._driver = loop.create_task(self._drive())
-        return await asyncio.shield(future)
+        return await future  # cancelled with its caller, and then settled for nobody
 
     async def close(self) -> None:
         """Take what waits, and nothing more."""

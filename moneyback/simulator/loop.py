@@ -270,7 +270,9 @@ class SimLoop(asyncio.AbstractEventLoop):
     def call_later(
         self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at(self._now_us + round(delay * _MICROSECONDS), callback, args, context)
+        # A wait that is not nothing takes time: who waits for the rest of a float's rounding would wait for ever.
+        delay_us = max(1, round(delay * _MICROSECONDS)) if delay > 0 else 0
+        return self._call_at(self._now_us + delay_us, callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None

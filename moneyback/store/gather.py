@@ -81,7 +81,7 @@ class Gatherer:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(Entry(command, future))
         self._start(alone=False)
-        return await asyncio.shield(future)
+        return await future  # cancelled with its caller, and then settled for nobody
 
     async def drain(self) -> None:
         """Return once everything submitted so far is committed."""

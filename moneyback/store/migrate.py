@@ -7,6 +7,8 @@ from importlib.resources import files
 
 import asyncpg
 
+from moneyback.store.postgres import row_types
+
 MIGRATION_LOCK = 0x6D6F6E6579
 FIRST_NUMBER = 1_000_000_001
 """Sandbox and twin ids have ten digits."""
@@ -28,6 +30,7 @@ async def migrate(dsn: str, *, sequences: Iterable[str] = ()) -> list[str]:
     try:
         await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK)
         applied = await _apply_missing(connection)
+        await _make_row_types(connection)
         for dialect in sequences:
             name = await connection.fetchval("select quote_ident($1)", sequence_name(dialect))
             await connection.execute(f"create sequence if not exists {name} start {FIRST_NUMBER}")
@@ -39,6 +42,13 @@ async def migrate(dsn: str, *, sequences: Iterable[str] = ()) -> list[str]:
 def sequence_name(dialect: str) -> str:
     """The sequence a dialect's numeric ids are drawn from."""
     return f"ids_{dialect}"
+
+
+async def _make_row_types(connection: asyncpg.Connection) -> None:
+    """The types in which this version sends its rows. Those of other versions stay: they may still be running."""
+    for name, members in (await row_types(connection)).values():
+        if await connection.fetchval("select to_regtype($1)", name) is None:
+            await connection.execute(f"create type {name} as ({members})")
 
 
 async def _apply_missing(connection: asyncpg.Connection) -> list[str]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
+from zlib import crc32
 
 import asyncpg
 from msgspec.structs import replace
@@ -205,7 +206,8 @@ class PostgresStore:
     async def _end(self, connection: asyncpg.Connection, alone: bool, doubt: CommitInDoubt) -> None:
         """COMMIT. An error the server answers with is a roll-back; anything else leaves the outcome in doubt."""
         try:
-            status = await asyncio.wait_for(connection.execute("commit"), COMMIT_PATIENCE_S)
+            async with asyncio.timeout(COMMIT_PATIENCE_S):
+                status = await connection.execute("commit")
         except BaseException as error:
             meant = _meaning(error)
             if isinstance(meant, StoreUnavailable):
@@ -419,21 +421,21 @@ def _meaning(error: BaseException) -> BaseException:
 def _arrays(
     writes: Writes, fresh: dict[tuple[UUID, str, str], KeyRow]
 ) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
-    """The statements that write a batch, each with its columns. No two of them write the same row."""
+    """The statements that write a batch, each with its parameters. No two of them write the same row."""
     new = writes.new
     yield "insert_orders", _order_arrays(writes.orders.values())
-    yield "insert_payments", rows.PAYMENT.arrays(row for row in writes.payments.values() if row.id in new)
-    yield "update_payments", rows.PAYMENT.arrays(row for row in writes.payments.values() if row.id not in new)
+    yield "insert_payments", rows.PAYMENT.rows(row for row in writes.payments.values() if row.id in new)
+    yield "update_payments", rows.PAYMENT.rows(row for row in writes.payments.values() if row.id not in new)
     yield "touch_payments", list(zip(*writes.touched, strict=True))
-    yield "insert_refunds", rows.REFUND.arrays(row for row in writes.refunds.values() if row.id in new)
-    yield "update_refunds", rows.REFUND.arrays(row for row in writes.refunds.values() if row.id not in new)
-    yield "write_attempts", rows.ATTEMPT.arrays(writes.attempts.values())
-    yield "insert_movements", rows.MOVEMENT.arrays(writes.movements)
-    yield "insert_events", rows.EVENT.arrays(writes.events)
-    yield "insert_evidence", rows.EVIDENCE.arrays(writes.evidence)
-    yield "write_externals", rows.EXTERNAL.arrays(writes.externals.values())
-    yield "write_disputes", rows.DISPUTE.arrays(writes.disputes.values())
-    yield "write_cases", rows.CASE.arrays(writes.cases.values())
+    yield "insert_refunds", rows.REFUND.rows(row for row in writes.refunds.values() if row.id in new)
+    yield "update_refunds", rows.REFUND.rows(row for row in writes.refunds.values() if row.id not in new)
+    yield "write_attempts", rows.ATTEMPT.rows(writes.attempts.values())
+    yield "insert_movements", rows.MOVEMENT.rows(writes.movements)
+    yield "insert_events", rows.EVENT.rows(writes.events)
+    yield "insert_evidence", rows.EVIDENCE.rows(writes.evidence)
+    yield "write_externals", rows.EXTERNAL.rows(writes.externals.values())
+    yield "write_disputes", rows.DISPUTE.rows(writes.disputes.values())
+    yield "write_cases", rows.CASE.rows(writes.cases.values())
     yield "write_answers", _answer_arrays([row for row in writes.answers if not _as_inserted(row, fresh)], fresh)
 
 
@@ -502,8 +504,22 @@ async def _nothing_to_reset(_connection: object) -> None:
 
 
 async def complete_statements(connection: asyncpg.Connection) -> dict[str, str]:
-    """Every named statement, with the column lists and array parameters of the tables filled in from the catalogue."""
+    """Every named statement, with the columns of the tables and the types of their rows filled in."""
     filled: dict[str, str] = {}
+    for name, (kind, _) in (await row_types(connection)).items():
+        filled[f"{name}_columns"] = ", ".join(MAPPERS[name][1].all_columns)
+        filled[f"{name}_rows"] = f"$1::{kind}[]"
+    return {name: _fill(text, filled) for name, text in all_queries().items()}
+
+
+async def row_types(connection: asyncpg.Connection) -> dict[str, tuple[str, str]]:
+    """The type in which each table's rows are sent, and its members: one array of rows is read much faster than many
+    of columns.
+
+    A type's name is drawn from its members. When a migration adds a column, its own version sends another type, and
+    processes of the version before go on sending theirs.
+    """
+    kinds: dict[str, tuple[str, str]] = {}
     for name, (table, mapper) in MAPPERS.items():
         found = await connection.fetch(
             "select attname, format_type(atttypid, atttypmod) as type from pg_attribute "
@@ -511,10 +527,9 @@ async def complete_statements(connection: asyncpg.Connection) -> dict[str, str]:
             table,
         )
         types = {row["attname"]: row["type"] for row in found}
-        columns = mapper.all_columns
-        filled[f"{name}_columns"] = ", ".join(columns)
-        filled[f"{name}_arrays"] = ", ".join(f"${i}::{types[column]}[]" for i, column in enumerate(columns, 1))
-    return {name: _fill(text, filled) for name, text in all_queries().items()}
+        members = ", ".join(f"{column} {types[column]}" for column in mapper.all_columns)
+        kinds[name] = (f"{name}_row_{crc32(members.encode()):08x}", members)
+    return kinds
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

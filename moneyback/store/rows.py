@@ -64,6 +64,11 @@ class Mapper:
             found.append(self._details(value))
         return found
 
+    def rows(self, values: Iterable[msgspec.Struct]) -> list[list[tuple[Any, ...]]]:
+        """One array of rows as the only parameter of a set-based statement; no parameter where there are no rows."""
+        found = [tuple(self.values(each)) for each in values]
+        return [found] if found else []
+
     def arrays(self, values: Iterable[msgspec.Struct]) -> list[Sequence[Any]]:
         """One array a column, for a set-based statement."""
         return list(zip(*(self.values(each) for each in values), strict=True))

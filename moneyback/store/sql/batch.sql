@@ -132,7 +132,7 @@ on conflict (merchant_id, id) do update set version = excluded.version, payments
 -- name: insert_payments
 -- Payments that were not known before.
 insert into payments ({payment_columns}, xid)
-select *, pg_current_xact_id() from unnest({payment_arrays});
+select *, pg_current_xact_id() from unnest({payment_rows});
 
 -- name: update_payments
 -- The counters of locked payments, each once, at their final version.
@@ -143,7 +143,7 @@ update payments p set
     fee_used = n.fee_used, amount_known = n.amount_known, open_cases = n.open_cases, excess_case = n.excess_case,
     rail_gap = n.rail_gap, fence = n.fence, captured_at = n.captured_at, updated_at = n.updated_at,
     details = n.details
-from unnest({payment_arrays}) as n ({payment_columns})
+from unnest({payment_rows}) as n ({payment_columns})
 where p.merchant_id = n.merchant_id and p.id = n.id;
 
 -- name: touch_payments
@@ -154,7 +154,7 @@ where p.merchant_id = n.merchant_id and p.id = n.id;
 
 -- name: insert_refunds
 -- Refunds admitted in this batch.
-insert into refunds ({refund_columns}) select * from unnest({refund_arrays});
+insert into refunds ({refund_columns}) select * from unnest({refund_rows});
 
 -- name: update_refunds
 -- Locked refunds at their final version; amounts never change.
@@ -163,42 +163,42 @@ update refunds r set
     evidence_version = n.evidence_version, due_at = n.due_at, look_at = n.look_at, human_since = n.human_since,
     doubt_since = n.doubt_since, claimed_until = n.claimed_until, lease_until = n.lease_until,
     updated_at = n.updated_at, ended_at = n.ended_at, details = n.details
-from unnest({refund_arrays}) as n ({refund_columns})
+from unnest({refund_rows}) as n ({refund_columns})
 where r.merchant_id = n.merchant_id and r.id = n.id;
 
 -- name: write_attempts
 -- New attempts as armed, and the outcomes of earlier ones.
-insert into attempts ({attempt_columns}) select * from unnest({attempt_arrays})
+insert into attempts ({attempt_columns}) select * from unnest({attempt_rows})
 on conflict (merchant_id, refund_id, generation) do update set outcome = excluded.outcome;
 
 -- name: insert_movements
 -- Movements, in the order in which they were made.
-insert into movements ({movement_columns}) select {movement_columns} from unnest({movement_arrays})
+insert into movements ({movement_columns}) select {movement_columns} from unnest({movement_rows})
     with ordinality as n ({movement_columns}, place) order by place;
 
 -- name: insert_events
 -- Events, in the order in which they happened.
-insert into events ({event_columns}) select {event_columns} from unnest({event_arrays})
+insert into events ({event_columns}) select {event_columns} from unnest({event_rows})
     with ordinality as n ({event_columns}, place) order by place;
 
 -- name: insert_evidence
 -- What was seen; one sighting is kept once.
-insert into evidence ({evidence_columns}) select * from unnest({evidence_arrays});
+insert into evidence ({evidence_columns}) select * from unnest({evidence_rows});
 
 -- name: write_externals
 -- Refunds made elsewhere, and those a provider took back.
-insert into externals ({external_columns}) select * from unnest({external_arrays})
+insert into externals ({external_columns}) select * from unnest({external_rows})
 on conflict (merchant_id, payment_id, provider_id) do update set undone = excluded.undone;
 
 -- name: write_disputes
 -- Disputes as they stand.
-insert into disputes ({dispute_columns}) select * from unnest({dispute_arrays})
+insert into disputes ({dispute_columns}) select * from unnest({dispute_rows})
 on conflict (merchant_id, payment_id, reference) do update
     set amount = excluded.amount, status = excluded.status, updated_at = excluded.updated_at;
 
 -- name: write_cases
 -- Cases opened and closed.
-insert into cases ({case_columns}) select * from unnest({case_arrays})
+insert into cases ({case_columns}) select * from unnest({case_rows})
 on conflict (merchant_id, payment_id, number) do update
     set closed_at = excluded.closed_at, closed_by = excluded.closed_by, note = excluded.note;
 
