@@ -138,12 +138,13 @@ async def record(
     key: Keyed | None = None,
 ) -> Moved | None:
     """Commit what was seen of a refund. A database that is away is waited for: what was seen must not be lost."""
+    keyed = world.rails[payment.rail].client.rung >= 3
     observations = tuple(
         replace(
             each,
             id=world.new_id(),
             source=source,
-            generation=refund.generation if each.generation is None else each.generation,
+            generation=_generation(each, refund, keyed),
             digest=each.digest or _digest(each, source, refund.generation),
         )
         for each in seen
@@ -166,6 +167,17 @@ async def record(
         else:
             return result if isinstance(result, Moved) else None
     return None  # the lease runs out, and looking finds it again
+
+
+def _generation(seen: Observation, refund: Refund, keyed: bool) -> int | None:
+    """The attempt a sighting is about: the one its connector names, else the one that was asked about.
+
+    All attempts of a refund share its key, so that an execution found by it is of none in particular: while the answer
+    was on its way, the next attempt may have been armed and executed.
+    """
+    if seen.generation is None and keyed and seen.event is Event.EXECUTED:
+        return None
+    return refund.generation if seen.generation is None else seen.generation
 
 
 def _digest(seen: Observation, source: str, generation: int) -> str:
