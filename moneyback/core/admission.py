@@ -220,7 +220,7 @@ def _promised(
     dated = command.due_at is not None and command.due_at > now.business
     arm_now = command.armable and terms.merged and free and not dated and not payment.blocked
     refund = _new_refund(command, payment, amounts, State.SCHEDULED if dated else State.READY, now, number)
-    if command.armable and not dated:
+    if command.armable and free and not dated and not payment.blocked:
         refund = replace(refund, claimed_until=now.real + terms.lease)
     attempts: tuple[Attempt, ...] = ()
     if arm_now:

@@ -138,7 +138,7 @@ async def record(
     key: Keyed | None = None,
 ) -> Moved | None:
     """Commit what was seen of a refund. A database that is away is waited for: what was seen must not be lost."""
-    keyed = world.rails[payment.rail].client.rung >= 3
+    keyed = world.rail(payment.merchant, payment.rail).client.rung >= 3
     observations = tuple(
         replace(
             each,
