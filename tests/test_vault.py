@@ -1,7 +1,6 @@
 """Sealing, the master key's texts and file, and what happens with a wrong one."""
 
 import base64
-import multiprocessing
 import os
 import re
 import stat
@@ -100,24 +99,29 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
         own_key(tmp_path / "file" / "data")
 
 
-def test_processes_that_start_together_agree_on_one_key(tmp_path: Path):
-    context = multiprocessing.get_context("fork")
-    gate, answers = context.Barrier(8), context.SimpleQueue()
+def test_of_two_processes_that_make_one_the_first_ones_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    link = os.link
 
-    def start() -> None:
-        gate.wait()
-        try:
-            answers.put(own_key(tmp_path))
-        except BaseException as error:
-            answers.put(repr(error))
+    def beaten(fresh: Path, file: Path) -> None:
+        file.write_bytes(base64.b64encode(KEY))
+        link(fresh, file)
 
-    children = [context.Process(target=start) for _ in range(8)]
-    for child in children:
-        child.start()
-    found = [answers.get() for _ in children]
-    for child in children:
-        child.join()
-    assert set(found) == {own_key(tmp_path)}
+    monkeypatch.setattr(os, "link", beaten)
+    assert own_key(tmp_path) == KEY
+    assert [each.name for each in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_nobody_ever_sees_half_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[bool] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        seen.append((tmp_path / KEY_FILE).exists())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    own_key(tmp_path)
+    assert seen == [False, True], "it gets its name only once it is written down, and then the name is"
 
 
 # --- which key a process takes ---------------------------------------------------------------------------------------
