@@ -18,7 +18,8 @@ insert into idempotency (merchant_id, dialect, key, fingerprint, refund_id, stat
 select :merchant::uuid, 'native', 'pgbench-' || id, sha256(id::text::bytea), id, 202, convert_to(
            '{"id":"re_' || hex || '","object":"refund","payment":"pay_' || replace(:payment::text, '-', '')
            || '","order_refund": null,"state":"sending","amount": 100,'
-           || '"currency":"EUR","wallet_amount": 100,"fee_refund": 0,"reason":"requested_by_customer","reference": null,'
+           || '"currency":"EUR","wallet_amount": 100,"fee_refund": 0,"reason":"requested_by_customer",'
+           || '"reference": null,'
            || '"requested_by":"demo","dialect":"native","dialect_id":"' || hex || '","rail":"sandbox",'
            || '"provider_id": null,"trace": null,"pending_reason": null,"failure": null,"doubt": null,"attempts": 1,'
            || '"evidence_version": 0,"metadata":{},"scheduled_for": null,"created_at":"' || now() || '","updated_at":"'
@@ -29,16 +30,14 @@ from (select :refund::uuid as id, replace(:refund::text, '-', '') as hex) drawn;
 update payments
 set version = :version::bigint + 1, xid = pg_current_xact_id(), held = :held::bigint + 100,
     wallet_used = :wallet_used::bigint + 100, updated_at = clock_timestamp()
-where merchant_id = :merchant::uuid
-  and id = :payment::uuid;
+where merchant_id = :merchant::uuid and id = :payment::uuid;
 
 insert into refunds (merchant_id, id, payment_id, version, dialect, dialect_id, rail, currency, payer, wallet,
                      fee_return, state, generation, provider_id, evidence_version, equality, group_id, due_at, look_at,
                      human_since, doubt_since, claimed_until, lease_until, created_at, updated_at, ended_at, details)
-values (:merchant::uuid, :refund::uuid, :payment::uuid, 1,
-        'native', replace(:refund::text, '-', ''), 'sandbox', 'EUR', 100, 100, 0, 'sending', 1, null, 0, null, null,
-        null, null, null, null, clock_timestamp() + interval '60 s', clock_timestamp() + interval '60 s',
-        clock_timestamp(), clock_timestamp(), null,
+values (:merchant::uuid, :refund::uuid, :payment::uuid, 1, 'native', replace(:refund::text, '-', ''), 'sandbox', 'EUR',
+        100, 100, 0, 'sending', 1, null, 0, null, null, null, null, null, null, clock_timestamp() + interval '60 s',
+        clock_timestamp() + interval '60 s', clock_timestamp(), clock_timestamp(), null,
         jsonb_build_object('mark', 'mb_' || replace(:refund::text, '-', '') || '_1', 'reason', 'requested_by_customer',
                            'requested_by', 'demo', 'send_deadline', clock_timestamp() + interval '30 s'));
 
@@ -48,12 +47,11 @@ values (:merchant::uuid, :refund::uuid, 1, 'refund', 'mb_' || replace(:refund::t
         clock_timestamp(), clock_timestamp() + interval '30 s', clock_timestamp() + interval '60 s', '{}');
 
 insert into movements (merchant_id, payment_id, refund_id, kind, debit, credit, amount, currency, at)
-values (:merchant::uuid, :payment::uuid, :refund::uuid,
-        'hold', 'funds/sandbox', 'holds', 100, 'EUR', clock_timestamp());
+values (:merchant::uuid, :payment::uuid, :refund::uuid, 'hold', 'funds/sandbox', 'holds', 100, 'EUR',
+        clock_timestamp());
 
 insert into events (merchant_id, type, object_id, sequence, payment_id, at, data)
-values (:merchant::uuid, 'refund.created', :refund::uuid, 1,
-        :payment::uuid, clock_timestamp(),
+values (:merchant::uuid, 'refund.created', :refund::uuid, 1, :payment::uuid, clock_timestamp(),
         '{"state": "sending", "amount": 100, "currency": "EUR", "generation": 1}');
 
 end;

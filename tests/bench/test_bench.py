@@ -1,6 +1,8 @@
 """The bench reads what its tools print, and shows what it measured. Nothing here measures anything."""
 
+import asyncio
 import json
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from bench.__main__ import NAMES, ROWS_LARGE, main
 from bench.database import COPY, PRELOAD
 from bench.figures import TARGETS, Figure, ratios, table
-from bench.load import Answered, Asked, answered_in
+from bench.load import Answered, Asked, answered_in, ask
 from bench.pgbench import SCRIPT, environment, per_second
 from bench.raw import Run, answer_length
 from moneyback.ids import new_id
@@ -81,6 +83,34 @@ def test_our_own_generator_asks_each_refund_under_a_key_of_its_own():
     drawn = {each.split(b" ")[1] for each in requests}
     assert drawn == {b"/v1/payments/pay_01900000000070008000%012x/refunds" % number for number in (1, 2, 3)}
     assert all(b"\r\nPrefer: wait=1\r\n" in each and each.endswith(b"}") for each in requests)
+
+
+async def test_our_own_generator_counts_what_it_was_answered(monkeypatch: pytest.MonkeyPatch):
+    """Every third request is refused; nothing that was answered goes uncounted, and nothing else is counted."""
+    monkeypatch.setattr("shutil.which", lambda _program: None)
+    heard = list[bytes]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            body = await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0]))
+            heard.append(head + body)
+            status = b"422 No" if len(heard) % 3 == 0 else b"202 Accepted"
+            writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}")
+
+    async def serve_until_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve_until_gone, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        asked = Asked(url=url, api_key="k", label="run1", payments=9, seconds=0.1, connections=3)
+        found = await asyncio.to_thread(ask, asked)
+    assert (found.answered, found.broken) == (len(heard), 0)
+    assert found.answered > 0
+    assert found.failed == len(heard) // 3
+    assert found.generator == "raw sockets"
 
 
 def test_each_run_is_held_against_its_neighbours():

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from moneyback.dialects import load_dialects
 from tests.e2e.client import Client, Native, Reply, Unanswered, eventually, key_at_bank
 from tests.e2e.server import PAUSE_S, ROOT, SOAK, Sandbox, sandbox
+from tests.e2e.test_race import refund_call
 
 RAILS = ("sandbox", "sandbox-2", "sandbox-1")  # the bank keeps keys; echoes marks; shows a counter
 CLIENTS_PER_RAIL = 4
@@ -61,6 +63,44 @@ async def test_a_resend_after_a_lost_answer_is_caught(tmp_path: Path):
     )
     with sandbox(tmp_path / "data", source=source) as server, pytest.raises(AssertionError, match="executed twice"):
         await campaign(server, Random(0), ["worker"], HARD)
+
+
+async def test_killed_under_every_dialect_nothing_is_paid_twice_and_nothing_told_is_lost(tmp_path: Path):
+    """Every dialect's own refund call is in flight, on payments of its own, when the whole group is killed."""
+    with sandbox(tmp_path / "data") as server:
+        async with Native(server) as native:
+            calls = [await refund_call(native, server, name) for name in sorted(load_dialects())]
+        told = Counter[str]()
+
+        async def refund_until_killed(payment: dict[str, Any], path: str, body: bytes | None, headers: Any) -> None:
+            async with Client(server, headers) as client:
+                while sum(told.values()) < 1_000:
+                    try:
+                        told[payment["id"]] += (await client.post(path, body)).ok
+                    except (Unanswered, OSError):
+                        return
+
+        async def all_told() -> bool:
+            return len(+told) == len(calls)
+
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(refund_until_killed(*call))
+            await eventually(all_told, "every dialect answered a refund")
+            await asyncio.to_thread(server.kill_group)
+        await let_leases_run_out(server)
+        await asyncio.to_thread(server.start)
+        async with Native(server) as native:
+            await settle(native)
+            for payment, *_ in calls:
+                refunds = await native.refunds(f"payment={payment['id']}")
+                assert len(refunds) >= told[payment["id"]]
+                paid = [each["key"] for each in await native.executed(payment["id"])]
+                assert len(paid) == len(set(paid)), "executed twice"
+                succeeded = [each for each in refunds if each["state"] == "succeeded"]
+                assert sorted(paid) == sorted(key_at_bank(each["id"]) for each in succeeded)
+                assert sum(each["amount"] for each in succeeded) <= payment["captured"]
+        server.verify()
 
 
 def planted(source: Path, file: str, old: str, new: str) -> Path:
