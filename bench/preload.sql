@@ -41,7 +41,8 @@ where merchant_id = '{merchant}'
 insert into evidence (merchant_id, id, payment_id, refund_id, event, grade, source, counted, at, occurred_at, amount,
                       provider_id, digest, generation, data)
 select merchant_id, ('01900000-0000-7000-a000-' || right(id::text, 12))::uuid, payment_id, id, 'executed', 'A',
-       'answer', true, ended_at, ended_at, payer, provider_id, provider_id || ':succeeded', 1, '{{"status": "succeeded"}}'
+       'answer', true, ended_at, ended_at, payer, provider_id, provider_id || ':succeeded', 1,
+       '{{"status": "succeeded"}}'
 from refunds
 where merchant_id = '{merchant}'
   and id between ('01900000-0000-7000-9000-' || lpad(to_hex({first}), 12, '0'))::uuid
