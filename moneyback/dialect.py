@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from moneyback.core.commands import Keyed, Observation, RequestRefund, Sighting
-from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Parts, Payment
+from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Condition, Parts, Payment, PaymentKind
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason
 
@@ -126,6 +126,12 @@ class PaymentOf(msgspec.Struct, frozen=True):
     payment: UUID
 
 
+class RefundOf(msgspec.Struct, frozen=True):
+    """The caller's refund with this internal id, as it stands now, or None."""
+
+    refund: UUID
+
+
 class RefundsOf(msgspec.Struct, frozen=True):
     """All refunds of a payment, oldest first: tuple[Refund, ...]."""
 
@@ -136,6 +142,9 @@ class ListPayments(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's payments in this dialect, newest first unless `ascending`: tuple[Payment, ...]."""
 
     order: str | None = None
+    kind: PaymentKind | None = None
+    condition: Condition | None = None
+    method: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
     ascending: bool = False
@@ -262,10 +271,41 @@ class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 25
 
 
-class AddPayment(msgspec.Struct, frozen=True, kw_only=True):
-    """Register money that came in through the dialect's own calls: the new Payment.
+class DropDocument(msgspec.Struct, frozen=True):
+    """Remove a document: whether there was one."""
 
-    `amount` is what was captured, or authorised when `status` says so.
+    kind: str
+    id: str
+
+
+class Total(msgspec.Struct, frozen=True):
+    """How many rows a list has in all, its own offset and limit left aside: int."""
+
+    of: ListPayments | ListRefunds | ListDocuments
+
+
+class BalanceOf(msgspec.Struct, frozen=True):
+    """What stands on one of the caller's wallets, in minor units: int, 0 for one that nothing moved on."""
+
+    wallet: str
+    currency: str
+
+
+class ListMovements(msgspec.Struct, frozen=True, kw_only=True):
+    """The movements of one of the caller's wallets, newest first unless `ascending`: tuple[Movement, ...]."""
+
+    wallet: str
+    currency: str
+    ascending: bool = False
+    offset: int = 0
+    limit: int = 25
+
+
+class AddPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Register money that came in, or moved between wallets, through the dialect's own calls: the new Payment.
+
+    `amount` is what was captured, or authorised when `status` says so. A `source` wallet that has too little is a
+    Refusal (insufficient_funds), and nothing is registered.
     """
 
     amount: int
@@ -280,13 +320,20 @@ class AddPayment(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] = {}
     wallet: str | None = None
     fee_wallet: str | None = None
+    kind: PaymentKind = PaymentKind.PAYIN
+    source: str | None = None
 
 
 class SeePayment(msgspec.Struct, frozen=True, kw_only=True):
-    """Record what happened to a payment (`captured`, …) through the dialect's own calls: the Payment after it."""
+    """Record what happened to a payment (`captured`, …) through the dialect's own calls: the Payment after it.
+
+    `document` is laid over the payment's own, member by member, in the same commit; a sighting that was known already
+    changes nothing else then.
+    """
 
     payment: Payment
     sighting: Sighting
+    document: Mapping[str, Any] = {}
 
 
 class IssueToken(msgspec.Struct, frozen=True):
@@ -327,9 +374,13 @@ Ask = (
     FindPayment
     | FindRefund
     | PaymentOf
+    | RefundOf
     | RefundsOf
     | ListPayments
     | ListRefunds
+    | ListMovements
+    | BalanceOf
+    | Total
     | AskRefund
     | ReleasePayment
     | AskOrderRefund
@@ -339,6 +390,7 @@ Ask = (
     | NewId
     | LoadDocument
     | SaveDocument
+    | DropDocument
     | ListDocuments
     | AddPayment
     | SeePayment
@@ -404,9 +456,71 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     shown: Mapping[str, Any] = {}  # figures for the person who may have to answer
 
 
+class SeenRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund as a provider's list or object shows it; whether it is one of ours is the reader's question."""
+
+    provider_id: str
+    payment: str  # the provider's id of what was refunded: `Payment.reference`
+    amount: int  # what the payer gets, minor units
+    currency: str | None = None
+    fee_return: int = 0
+    status: Literal["pending", "succeeded", "failed", "returned"] = "succeeded"
+    mark: str | None = None  # ours, if it carries one
+    code: str | None = None
+    at: datetime | None = None
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment that its provider knows and we did not, ready to be registered."""
+
+    payment: AddPayment  # `dialect_id` is the provider's id; `document` what its dialect needs to show it
+    reference: str
+    captured_at: datetime | None = None
+    refunds: tuple[SeenRefund, ...] = ()  # made before
+    left: int | None = None  # the provider's own remainder, where it shows one
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One step through a provider's refunds: what was there, and from where to go on.
+
+    `more`: there is another page now. The cursor is the connector's own words; it is kept and given back as it is.
+    """
+
+    refunds: tuple[SeenRefund, ...] = ()
+    cursor: Mapping[str, Any] = {}
+    more: bool = False
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider sent to a rail's own address, as it came."""
+
+    method: str
+    headers: Mapping[str, str] = {}  # lower-case names
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What a notification is about. It is never evidence by itself: what it names is read.
+
+    `payments` and `refunds` are the provider's ids. `digest` tells a repetition from news.
+    """
+
+    digest: str
+    payments: tuple[str, ...] = ()
+    refunds: tuple[str, ...] = ()
+    answer: Outgoing = Outgoing(status=200)  # what the provider expects to be told
+
+
+class Forged(Exception):
+    """A notification whose signature is not the provider's. Nothing is read because of it."""
+
+
 Reading = Generator[Call, Reply, Figures]
 Sent = Generator[Call, Reply, tuple[Observation, ...]]
 Looking = Generator[Call, Reply, Looked]
+Fetching = Generator[Call, Reply, Fetched | None]
+Listing = Generator[Call, Reply, Listed]
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -430,6 +544,15 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
     Conversations never see them: the rail's exchange adds them to each call as it leaves.
     """
+    release: Callable[[Sending], Sent] | None = None
+    """Lets an authorisation go; the Sending's refund is a stand-in of amount 0. None: the provider has no such call."""
+    fetch: Callable[[str], Fetching] | None = None
+    """The payment with this id in the dialect's own words, with all that was refunded of it; None: there is none."""
+    list_refunds: Callable[[datetime, Mapping[str, Any]], Listing] | None = None
+    """One page of the account's refunds made since then, going on from a cursor ({} begins). None: it has no list."""
+    hear: Callable[[Notification, Mapping[str, str]], Heard] | None = None
+    """What a notification is about, given the rail's credentials. Raises Forged, or ValueError for what it cannot read.
+    None: the provider sends none."""
 
 
 # --- the declaration -------------------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ async def read_body(receive: Receive, limit: int, declared: bytes | None = None)
     body: bytes = message.get("body", b"")
     if len(body) > limit:
         raise TooLarge
-    return await _read_on(receive, limit, body) if message.get("more_body", False) else body
+    whole = declared is not None and declared.isdigit() and len(body) == int(declared)
+    return body if whole or not message.get("more_body", False) else await _read_on(receive, limit, body)
 
 
 async def _read_on(receive: Receive, limit: int, begun: bytes) -> bytes:

@@ -60,7 +60,14 @@ from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import AddPayment
 from moneyback.flows.add_payment import NATIVE, add_payment
 from moneyback.flows.await_answer import await_answer
-from moneyback.flows.request_refund import SETTLING, await_refund, landing, request_order_refund, request_refund
+from moneyback.flows.request_refund import (
+    SETTLING,
+    admit_refund,
+    await_refund,
+    landing,
+    request_order_refund,
+    request_refund,
+)
 from moneyback.flows.world import World
 from moneyback.store.access import SCOPES
 from moneyback.store.port import Cursor, StoreUnavailable
@@ -253,7 +260,7 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
     if command.key is None and await _is_real(surface, asker, payment_id):
         raise BadRequest(KEY_NEEDED)
     command = msgspec.structs.replace(command, dialect_id=command.id.hex)
-    result = await request_refund(surface.world, command)
+    result = await (admit_refund if wait is None else request_refund)(surface.world, command)
     return await _answer(surface, asker, command.key, result, wait)
 
 

@@ -162,6 +162,8 @@ def _both(terms: Terms, payment: Payment) -> tuple[Capabilities, ...]:
 
 def _merge(failing: list[Failing], more: Sequence[Failing]) -> None:
     """Add `more`; of two with one reason the first stays: dialect and rail refusing alike is one reason."""
+    if not more:
+        return
     known = {each.reason for each in failing}
     failing.extend(each for each in more if each.reason not in known)
 

@@ -300,7 +300,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """One thing seen of a payment, other than of one of our refunds.
 
     `kind`: captured (`amount` is the new total), external, external_undone, dispute_open, dispute_won, dispute_lost,
-    claw_back (a bank return of `amount`), canceled. `reference` is the provider's id of the thing seen.
+    claw_back (a bank return of `amount`), canceled, failed (it will not come in), noted (nothing of the money).
+    `reference` is the provider's id of the thing seen.
     """
 
     kind: str
@@ -312,13 +313,17 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObservePayment(msgspec.Struct, frozen=True, kw_only=True):
-    """Record what happened to a payment outside our refunds. Always recorded; what exceeds becomes excess."""
+    """Record what happened to a payment outside our refunds. Always recorded; what exceeds becomes excess.
+
+    `document`: members its dialect lays over what it remembers of the payment.
+    """
 
     merchant: UUID
     payment: UUID
     evidence: UUID
     sighting: Sighting
     source: str = "look"
+    document: Mapping[str, Any] = {}
     key: None = None
 
     @property

@@ -14,12 +14,14 @@ from uuid import UUID
 
 import msgspec
 
-from moneyback.core.payment import Payment
+from moneyback.core.payment import Payment, PaymentKind
 from moneyback.core.refund import Refund
 
 HOLDS: Final = "holds"
 PAYER: Final = "payer"
+PAYOUTS: Final = "payouts"
 DISPUTES: Final = "disputes"
+WALLET: Final = "wallet/"
 EXCESS: Final = "excess"
 
 
@@ -63,27 +65,39 @@ class Account(msgspec.Struct, frozen=True):
     balance: int
 
 
+def wallet(name: str) -> str:
+    """The account of a dialect's wallet: one with a limit."""
+    return f"{WALLET}{name}"
+
+
+def payer(payment: Payment) -> str:
+    """Where a payment's money came from, and where its refunds go."""
+    return wallet(payment.source) if payment.source else PAYER
+
+
 def funds(payment: Payment) -> str:
     """The account the merchant's share of a payment stands on."""
-    return f"wallet/{payment.wallet}" if payment.wallet else f"funds/{payment.rail}"
+    if payment.wallet:
+        return wallet(payment.wallet)
+    return PAYOUTS if payment.kind is PaymentKind.PAYOUT else f"funds/{payment.rail}"
 
 
 def fees(payment: Payment) -> str:
     """The account the platform's fees of a payment stand on."""
-    return f"wallet/{payment.fee_wallet}" if payment.fee_wallet else "fees"
+    return wallet(payment.fee_wallet) if payment.fee_wallet else "fees"
 
 
 def limited(payment: Payment) -> tuple[str, ...]:
     """The names of the accounts with a balance row that movements of this payment touch."""
-    return tuple(name for name in (funds(payment), fees(payment)) if name.startswith("wallet/"))
+    return tuple(name for name in (funds(payment), fees(payment), payer(payment)) if name.startswith(WALLET))
 
 
 def capture(payment: Payment, before: int, fees_before: int, at: datetime) -> tuple[Movement, ...]:
     """The money that came in beyond `before` (negative: a capture that shrank), the platform's fees apart."""
     fee = payment.fees - fees_before
     return (
-        *_either_way(payment, None, Kind.CAPTURE, PAYER, funds(payment), payment.captured - before - fee, at),
-        *_either_way(payment, None, Kind.CAPTURE, PAYER, fees(payment), fee, at),
+        *_either_way(payment, None, Kind.CAPTURE, payer(payment), funds(payment), payment.captured - before - fee, at),
+        *_either_way(payment, None, Kind.CAPTURE, payer(payment), fees(payment), fee, at),
     )
 
 
@@ -99,12 +113,12 @@ def void(payment: Payment, refund: Refund, at: datetime) -> tuple[Movement, ...]
 
 def post(payment: Payment, refund: Refund, at: datetime) -> tuple[Movement, ...]:
     """The reserved amount reached the payer."""
-    return _either_way(payment, refund.id, Kind.POST, HOLDS, PAYER, refund.payer, at)
+    return _either_way(payment, refund.id, Kind.POST, HOLDS, payer(payment), refund.payer, at)
 
 
 def came_back(payment: Payment, refund: Refund, at: datetime) -> tuple[Movement, ...]:
     """A refund that had reached the payer is with the merchant again."""
-    return tuple(reverse(each, Kind.RETURN) for each in _shares(payment, refund, Kind.HOLD, PAYER, at))
+    return tuple(reverse(each, Kind.RETURN) for each in _shares(payment, refund, Kind.HOLD, payer(payment), at))
 
 
 def between(

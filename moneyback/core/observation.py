@@ -374,9 +374,11 @@ def _adopt_external(ink: Ink, reference: str, amount: int, fee_return: int) -> b
         )
     )
     ink.movements += ledger.between(
-        payment, Kind.EXTERNAL, ledger.funds(payment), ledger.PAYER, amount - fee_return, ink.at
+        payment, Kind.EXTERNAL, ledger.funds(payment), ledger.payer(payment), amount - fee_return, ink.at
     )
-    ink.movements += ledger.between(payment, Kind.EXTERNAL, ledger.fees(payment), ledger.PAYER, fee_return, ink.at)
+    ink.movements += ledger.between(
+        payment, Kind.EXTERNAL, ledger.fees(payment), ledger.payer(payment), fee_return, ink.at
+    )
     ink.change(
         "payment.external_refund",
         {"amount": amount, "reference": reference},
@@ -466,9 +468,11 @@ def observe_payment(command: ObservePayment, facts: Facts, now: Now) -> Plan | R
     if payment is None or payment.merchant != command.merchant:
         return refuse(Reason.PAYMENT_NOT_FOUND, payment=command.payment)
     ink = Ink(payment, now.business, facts.children.get(payment.id))
+    if command.document:
+        ink.change(document={**payment.document, **command.document})
     try:
         if not _see(ink, command.sighting):
-            return Plan(result=Standing(payment))
+            return ink.plan(Standing(ink.payment))
     except ChildrenNeeded:
         return MoreFacts((payment.id,))
     ink.evidence.append(
@@ -500,8 +504,10 @@ def _see(ink: Ink, seen: Sighting) -> bool:
             return _undo_external(ink, seen)
         case "captured":
             return _see_capture(ink, seen)
-        case "canceled":
+        case "canceled" | "failed":
             return _see_canceled(ink, seen)
+        case "noted":
+            return False
         case "claw_back":
             return _claw_back(ink, seen)
         case "dispute_open" | "dispute_won" | "dispute_lost":
@@ -517,10 +523,10 @@ def _undo_external(ink: Ink, seen: Sighting) -> bool:
     payment = ink.payment
     ink.externals.append(replace(external, undone=True))
     ink.movements += ledger.between(
-        payment, Kind.EXTERNAL, ledger.PAYER, ledger.funds(payment), external.wallet, ink.at
+        payment, Kind.EXTERNAL, ledger.payer(payment), ledger.funds(payment), external.wallet, ink.at
     )
     ink.movements += ledger.between(
-        payment, Kind.EXTERNAL, ledger.PAYER, ledger.fees(payment), external.fee_return, ink.at
+        payment, Kind.EXTERNAL, ledger.payer(payment), ledger.fees(payment), external.fee_return, ink.at
     )
     ink.change(
         "payment.external_undone",
@@ -562,7 +568,7 @@ def _see_canceled(ink: Ink, seen: Sighting) -> bool:
     if payment.condition is Condition.CAPTURED:
         ink.open_case("payment_canceled", None, reference=seen.reference, captured=payment.captured)
         return True
-    ink.change("payment.canceled", {"reference": seen.reference}, condition=Condition.FAILED)
+    ink.change(f"payment.{seen.kind}", {"reference": seen.reference}, condition=Condition.FAILED)
     return True
 
 
@@ -577,7 +583,9 @@ def _claw_back(ink: Ink, seen: Sighting) -> bool:
         return False
     payment = ink.payment
     ink.disputes.append(_dispute(payment, reference, seen.amount, DisputeStatus.LOST, ink.at))
-    ink.movements += ledger.between(payment, Kind.CLAW_BACK, ledger.funds(payment), ledger.PAYER, seen.amount, ink.at)
+    ink.movements += ledger.between(
+        payment, Kind.CLAW_BACK, ledger.funds(payment), ledger.payer(payment), seen.amount, ink.at
+    )
     ink.change("payment.clawed_back", {"amount": seen.amount}, clawed_back=payment.clawed_back + seen.amount)
     ink.settle_excess()
     ink.review_unsent()
@@ -606,8 +614,12 @@ def _see_dispute(ink: Ink, seen: Sighting) -> bool:
             ink.movements += ledger.between(payment, Kind.DISPUTE_WON, ledger.DISPUTES, own, contested, at)
             ink.change("dispute.won", {"amount": amount}, disputed=payment.disputed - contested)
         case DisputeStatus.LOST:
-            ink.movements += ledger.between(payment, Kind.DISPUTE_LOST, ledger.DISPUTES, ledger.PAYER, contested, at)
-            ink.movements += ledger.between(payment, Kind.DISPUTE_LOST, own, ledger.PAYER, amount - contested, at)
+            ink.movements += ledger.between(
+                payment, Kind.DISPUTE_LOST, ledger.DISPUTES, ledger.payer(payment), contested, at
+            )
+            ink.movements += ledger.between(
+                payment, Kind.DISPUTE_LOST, own, ledger.payer(payment), amount - contested, at
+            )
             disputed, clawed_back = payment.disputed - contested, payment.clawed_back + amount
             ink.change("dispute.lost", {"amount": amount}, disputed=disputed, clawed_back=clawed_back)
     ink.settle_excess()

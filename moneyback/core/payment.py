@@ -27,6 +27,14 @@ class Condition(Enum):
     FAILED = "failed"
 
 
+class PaymentKind(Enum):
+    """Where the money came from and went to."""
+
+    PAYIN = "payin"  # from outside to the merchant
+    TRANSFER = "transfer"  # from one wallet to another; refundable like a payin, back to the wallet it came from
+    PAYOUT = "payout"  # from a wallet to the outside; never refundable
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What a payment was for. Parts attribute a refund; what bounds it is `captured`."""
 
@@ -50,6 +58,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     order: str | None = None
     method: str | None = None
     currency: str
+    kind: PaymentKind = PaymentKind.PAYIN
     condition: Condition = Condition.CAPTURED
     authorized: int = 0
     captured: int = 0
@@ -68,6 +77,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     excess_case: bool = False  # the excess still waits for a person
     wallet: str | None = None  # a dialect's wallet the money was credited to: an account with a limit
     fee_wallet: str | None = None
+    source: str | None = None  # the wallet it was paid from; None: the payer's own means
     parts: Parts | None = None
     captured_at: datetime | None = None
     created_at: datetime
@@ -186,6 +196,8 @@ def _fee_share(payment: Payment, payer: int, fee: int | str) -> int:
 
 def condition_reasons(payment: Payment) -> list[Failing]:
     """Why the incoming money is not there to be given back. Empty when it is."""
+    if payment.kind is PaymentKind.PAYOUT:
+        return [Failing(Reason.KIND_UNSUPPORTED, {"kind": payment.kind.value})]
     match payment.condition:
         case Condition.FAILED:
             return [Failing(Reason.PAYMENT_FAILED)]

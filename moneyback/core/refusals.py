@@ -98,6 +98,8 @@ def refuse(reason: Reason, **figures: object) -> Refusal:
 
 def in_precedence(failing: Iterable[Failing], precedence: tuple[Reason, ...] = NATIVE_PRECEDENCE) -> Refusal | None:
     """All `failing` as one refusal sorted by `precedence`, reasons it does not name last. None when there are none."""
+    found = tuple(failing)
+    if not found:
+        return None
     rank = {reason: place for place, reason in enumerate(precedence)}
-    found = tuple(sorted(failing, key=lambda each: rank.get(each.reason, len(rank))))
-    return Refusal(found) if found else None
+    return Refusal(tuple(sorted(found, key=lambda each: rank.get(each.reason, len(rank)))))

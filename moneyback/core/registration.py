@@ -21,8 +21,10 @@ def register(command: RegisterPayment, facts: Facts, now: Now, number: int | Non
     if known is not None:
         same = (known.currency, known.rail, known.dialect) == (asked.currency, asked.rail, asked.dialect)
         return Plan(result=Standing(known)) if same else refuse(Reason.ALREADY_EXISTS, reference=asked.reference)
-    spent = sum(amount for _, amount in command.external)
     captured = asked.captured if asked.condition is Condition.CAPTURED else 0
+    if short := _shortage(asked, captured, facts):
+        return short
+    spent = sum(amount for _, amount in command.external)
     payment = replace(
         asked,
         version=1,
@@ -55,6 +57,19 @@ def register(command: RegisterPayment, facts: Facts, now: Now, number: int | Non
         movements=_opening(payment, externals, now),
         events=(payment_event(payment, "payment.registered", now.business),),
     )
+
+
+def _shortage(payment: Payment, amount: int, facts: Facts) -> Refusal | None:
+    """A wallet gives no more than stands on it, and nothing to itself."""
+    if payment.source is None:
+        return None
+    if payment.source in (payment.wallet, payment.fee_wallet):
+        return refuse(Reason.BAD_REQUEST, wallet=payment.source)
+    account = facts.accounts.get((payment.merchant, ledger.payer(payment), payment.currency))
+    balance = account.balance if account is not None else 0
+    if amount <= balance:
+        return None
+    return refuse(Reason.INSUFFICIENT_FUNDS, wallet=payment.source, balance=balance, amount=amount)
 
 
 def _opened_case(payment: Payment, now: Now) -> tuple[Case, ...]:
@@ -110,7 +125,7 @@ def _opening(payment: Payment, externals: tuple[External, ...], now: Now) -> tup
     movements = ledger.capture(payment, 0, 0, now.business) if payment.captured else ()
     for each in externals:
         movements += ledger.between(
-            payment, Kind.EXTERNAL, ledger.funds(payment), ledger.PAYER, each.amount, now.business
+            payment, Kind.EXTERNAL, ledger.funds(payment), ledger.payer(payment), each.amount, now.business
         )
     return movements + ledger.between(
         payment, Kind.EXCESS_RISE, ledger.EXCESS, ledger.funds(payment), payment.excess, now.business

@@ -69,6 +69,8 @@ async def add_payment(
         scenario=scenario,
         wallet=asked.wallet,
         fee_wallet=asked.fee_wallet,
+        kind=asked.kind,
+        source=asked.source,
         metadata=asked.metadata,
         document=document,
     )

@@ -44,13 +44,25 @@ async def _request(world: World, command: RequestRefund) -> Result:
     began = asyncio.get_running_loop().time()
     result: Result | None = None
     try:
-        result = await world.store.submit(replace(command, armable=True))
+        with world.requests:
+            result = await world.store.submit(replace(command, armable=True))
         return result
     finally:
         if isinstance(result, Admitted) and result.refund.state in SETTLING:
             world.launch(result.refund.id, _send(world, result, began, command.key))
         else:
             world.slots.release()
+
+
+async def admit_refund(world: World, command: RequestRefund) -> Result:
+    """Admit a refund whose caller does not wait for it. It is `ready` when this returns; a worker sends it.
+
+    A worker sends many at once, and gives way to those who do wait.
+    """
+    with world.requests:
+        result = await world.store.submit(command)
+    world.due.set()
+    return result
 
 
 async def request_order_refund(world: World, command: RequestOrderRefund) -> Result:

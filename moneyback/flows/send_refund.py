@@ -55,9 +55,14 @@ async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tu
     merchant, terms = refund.merchant, world.terms
     if rail.breaker is not None and rail.breaker.is_open(asyncio.get_running_loop().time()):
         return None
-    fenced = await world.store.submit(TakeFence(merchant=merchant, refund=refund.id, payment=payment.id, terms=terms))
-    if isinstance(fenced, Refusal):
-        return None
+    version = refund.version
+    if terms(payment).fenced:
+        take = TakeFence(merchant=merchant, refund=refund.id, payment=payment.id, terms=terms)
+        fenced = await world.store.submit(take)
+        if isinstance(fenced, Refusal):
+            return None
+        assert isinstance(fenced, Moved)
+        version = fenced.refund.version
     figures = Figures()
     if rail.client.rung < 3 or rail.real:
         try:
@@ -67,13 +72,12 @@ async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tu
             return None
     began = asyncio.get_running_loop().time()
     shown: dict[str, Any] = {"left": figures.left, "refund_ids": figures.refund_ids}
-    assert isinstance(fenced, Moved)
     armed = await world.store.submit(
         Arm(
             merchant=merchant,
             refund=refund.id,
             payment=payment.id,
-            version=fenced.refund.version,
+            version=version,
             terms=terms,
             provider_left=figures.left,
             pre_read=shown,
@@ -113,8 +117,8 @@ async def _call(
         seen = (Observation(event=Event.LOST, message=str(error)),)
     _tell_breaker(rail, seen)
     moved = await record(world, refund, payment, seen, source="answer", key=key)
-    if moved is not None and (moved.refund.state in ENDED or moved.refund.state is State.READY):
-        world.due.set()  # the fence is free: somebody may be waiting behind it
+    if moved is not None and (moved.refund.state is State.READY or (terms.fenced and moved.refund.state in ENDED)):
+        world.due.set()  # it is to be sent again, or the fence is free and somebody may be waiting behind it
     return moved
 
 

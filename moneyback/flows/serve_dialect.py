@@ -29,6 +29,7 @@ from moneyback.core.commands import (
     Standing,
     TermsOf,
 )
+from moneyback.core.ledger import wallet
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Reason, Refusal, refuse
@@ -38,8 +39,10 @@ from moneyback.dialect import (
     AskOrderRefund,
     AskRefund,
     Await,
+    BalanceOf,
     Caller,
     Dialect,
+    DropDocument,
     Fault,
     FindPayment,
     FindRefund,
@@ -49,6 +52,7 @@ from moneyback.dialect import (
     KeepAnswer,
     KeyedAnswer,
     ListDocuments,
+    ListMovements,
     ListPayments,
     ListRefunds,
     LoadDocument,
@@ -56,6 +60,7 @@ from moneyback.dialect import (
     NextNumber,
     Outgoing,
     PaymentOf,
+    RefundOf,
     RefundsOf,
     Release,
     ReleasePayment,
@@ -63,6 +68,7 @@ from moneyback.dialect import (
     SaveDocument,
     SeePayment,
     TakeKey,
+    Total,
 )
 from moneyback.flows.add_payment import add_payment
 from moneyback.flows.await_answer import await_answer
@@ -204,6 +210,8 @@ class _Exchange:
                 return self._refunds.get(refund.id, refund), self._payments[refund.payment]
             case PaymentOf(payment) if payment in self._payments:
                 return self._payments[payment]
+            case RefundOf(refund) if refund in self._refunds:
+                return self._refunds[refund]
             case RefundsOf(payment):
                 return tuple(each for each in self._refunds.values() if each.payment == payment)
             case FindPayment(dialect_id) if found := _of_id(self._payments, dialect_id):
@@ -214,7 +222,7 @@ class _Exchange:
                 return max(each.updated_at for each in self._refunds.values())
             case LoadDocument() | SaveDocument() | KeepAnswer():
                 return None
-            case ListDocuments() | ListPayments() | ListRefunds():
+            case ListDocuments() | ListPayments() | ListRefunds() | ListMovements():
                 return ()
             case _:
                 raise error
@@ -249,12 +257,21 @@ class _Exchange:
                 return await reads.find_refund(merchant, dialect, dialect_id)
             case PaymentOf(payment):
                 return await reads.payment_of(merchant, payment)
+            case RefundOf(refund):
+                return await reads.refund_of(merchant, refund)
             case RefundsOf(payment):
                 return await reads.refunds_of(merchant, payment)
             case ListPayments():
                 return (await reads.list_payments(merchant, _asked(PaymentsAsked, ask, dialect))).rows
             case ListRefunds():
                 return (await reads.list_refunds(merchant, _asked(RefundsAsked, ask, dialect))).rows
+            case ListMovements():
+                members = {name: getattr(ask, name) for name in ("ascending", "offset", "limit")}
+                return await reads.movements_of_account(merchant, wallet(ask.wallet), ask.currency, **members)
+            case BalanceOf(name, currency):
+                return await reads.balance(merchant, wallet(name), currency)
+            case Total(listed):
+                return await self._total(listed)
             case AskRefund():
                 return await request_refund(world, self._request(ask))
             case AskOrderRefund():
@@ -273,6 +290,8 @@ class _Exchange:
                 return await reads.documents.load(merchant, dialect, kind, name)
             case SaveDocument(kind, name, data):
                 return await reads.documents.save(merchant, dialect, kind, name, data)
+            case DropDocument(kind, name):
+                return await reads.documents.drop(merchant, dialect, kind, name)
             case ListDocuments():
                 members = {name: getattr(ask, name) for name in ("match", "ascending", "offset", "limit")}
                 return await reads.documents.list(merchant, dialect, ask.kind, **members)
@@ -376,9 +395,21 @@ class _Exchange:
             return leg
         return replace(leg, dialect_id=str(await self._reads.next_number(self._dialect.name)))
 
-    async def _add_payment(self, ask: AddPayment) -> Payment:
+    async def _total(self, listed: ListPayments | ListRefunds | ListDocuments) -> int:
+        merchant, dialect, reads = self._caller.merchant, self._dialect.name, self._reads
+        match listed:
+            case ListPayments():
+                return await reads.count_payments(merchant, _asked(PaymentsAsked, listed, dialect))
+            case ListRefunds():
+                return await reads.count_refunds(merchant, _asked(RefundsAsked, listed, dialect))
+            case ListDocuments():
+                return await reads.documents.count(merchant, dialect, listed.kind, match=listed.match)
+
+    async def _add_payment(self, ask: AddPayment) -> Payment | Refusal:
         rail = str(self._caller.profile.get("rail", RAIL))
         added = await add_payment(self._world, self._caller.merchant, self._dialect.name, rail, ask)
+        if isinstance(added, Refusal) and added.has(Reason.INSUFFICIENT_FUNDS):
+            return added
         assert isinstance(added, Standing), f"a new payment was not registered: {added}"
         return added.payment
 
@@ -410,6 +441,7 @@ class _Exchange:
                 evidence=self._world.new_id(),
                 sighting=ask.sighting,
                 source="dialect",
+                document=ask.document,
             )
         )
         assert isinstance(seen, Standing), "a payment that was found is not lost again"

@@ -65,6 +65,21 @@ def unknown_rail(name: str) -> Rail:
     return Rail(name=name, account=name, client=client, exchange=exchange_of, real=True, joins=True)
 
 
+class Requests:
+    """How many requests for refunds this process is deciding on right now: the worker gives way to them."""
+
+    __slots__ = ("under_way",)
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        self.under_way += 1
+
+    def __exit__(self, *_how: object) -> None:
+        self.under_way -= 1
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a flow may touch."""
 
@@ -81,6 +96,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """Rails to real providers, by merchant and name; a process learns of new ones as it works."""
     known_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
     known_native_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
+    requests: Requests = msgspec.field(default_factory=Requests)
     due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when there may be work before the worker's next round."""
     log: Callable[..., None] = lambda *_words, **_figures: None

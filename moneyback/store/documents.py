@@ -52,3 +52,9 @@ class Documents:
         wanted = _encode(match or {}).decode()
         rows = await self._statements.all(statement, merchant, dialect, kind, wanted, limit, offset)
         return tuple(_decode(row["data"]) for row in rows)
+
+    async def count(self, merchant: UUID, dialect: str, kind: str, *, match: Mapping[str, Any] | None = None) -> int:
+        """How many documents of a kind there are with these members."""
+        wanted = _encode(match or {}).decode()
+        row = await self._statements.one(self._statements.text("count_documents"), merchant, dialect, kind, wanted)
+        return int(row["total"])

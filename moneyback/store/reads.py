@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from moneyback.core.ledger import Movement
-from moneyback.core.payment import Condition, Payment
+from moneyback.core.payment import Condition, Payment, PaymentKind
 from moneyback.core.records import Case, Dispute, External, KeyRow, Order
 from moneyback.core.refund import Attempt, Evidence, Refund, State
 from moneyback.ids import new_secret
@@ -66,7 +66,9 @@ class PaymentsAsked(msgspec.Struct, frozen=True, kw_only=True):
     rail: str | None = None
     order: str | None = None
     reference: str | None = None
+    kind: PaymentKind | None = None
     condition: Condition | None = None
+    method: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
     ascending: bool = False
@@ -137,13 +139,11 @@ class Reads:
 
     async def list_payments(self, merchant: UUID, asked: PaymentsAsked) -> Page[Payment]:
         """A page of payments by age. Deep pages cost what the first does when asked for by `after`."""
-        where = Where(merchant)
-        where.equal("dialect", asked.dialect)
-        where.equal("rail", asked.rail)
-        where.equal("order_ref", asked.order)
-        where.equal("reference", asked.reference)
-        where.equal("condition", asked.condition.value if asked.condition else None)
-        return await self._page("list_payments", Payment, where, asked)
+        return await self._page("list_payments", Payment, _payments_where(merchant, asked), asked)
+
+    async def count_payments(self, merchant: UUID, asked: PaymentsAsked) -> int:
+        """How many payments all pages of a list have."""
+        return await self._count("count_payments", _payments_where(merchant, asked), asked)
 
     async def order(self, merchant: UUID, dialect: str, reference: str) -> Order | None:
         """An order by its reference."""
@@ -175,17 +175,11 @@ class Reads:
 
     async def list_refunds(self, merchant: UUID, asked: RefundsAsked) -> Page[Refund]:
         """A page of refunds by age. Deep pages cost what the first does when asked for by `after`."""
-        where = Where(merchant)
-        where.equal("dialect", asked.dialect)
-        where.equal("rail", asked.rail)
-        where.equal("payment_id", asked.payment)
-        where.equal("group_id", asked.group)
-        where.equal("provider_id", asked.provider_id)
-        if asked.states:
-            where.add("state = any({})", sorted(each.value for each in asked.states))
-        if asked.order is not None:
-            where.add("payment_id in (select id from payments where merchant_id = $1 and order_ref = {})", asked.order)
-        return await self._page("list_refunds", Refund, where, asked)
+        return await self._page("list_refunds", Refund, _refunds_where(merchant, asked), asked)
+
+    async def count_refunds(self, merchant: UUID, asked: RefundsAsked) -> int:
+        """How many refunds all pages of a list have."""
+        return await self._count("count_refunds", _refunds_where(merchant, asked), asked)
 
     async def refunds_for_people(self, merchant: UUID, limit: int = 100) -> tuple[Refund, ...]:
         """Refunds that somebody must answer for, longest waiting first."""
@@ -245,6 +239,20 @@ class Reads:
         found = await self._statements.all(statement, *where.values)
         return tuple(Numbered(row["number"], _value(Movement, row)) for row in found)
 
+    async def movements_of_account(
+        self, merchant: UUID, account: str, currency: str, *, ascending: bool = False, offset: int = 0, limit: int = 25
+    ) -> tuple[Movement, ...]:
+        """A page of the movements of an account with a limit, by their numbers."""
+        statement = self._statements.text("movements_of_account").replace("{direction}", "asc" if ascending else "desc")
+        place = (min(max(0, offset), OFFSET_MAX), _bounded(limit))
+        found = await self._statements.all(statement, merchant, account, currency, *place)
+        return tuple(_value(Movement, row) for row in found)
+
+    async def balance(self, merchant: UUID, account: str, currency: str) -> int:
+        """What stands on an account with a limit; 0 when nothing ever moved on it."""
+        row = await self._statements.one(self._statements.text("read_balance"), merchant, account, currency)
+        return 0 if row is None else int(row["balance"])
+
     # --- a dialect's numbers and keys --------------------------------------------------------------------------------
 
     async def next_number(self, dialect: str) -> int:
@@ -275,9 +283,13 @@ class Reads:
     async def _all(self, name: str, kind: type[Value], *arguments: object) -> tuple[Value, ...]:
         return tuple(_value(kind, row) for row in await self._statements.all(self._statements.text(name), *arguments))
 
+    async def _count(self, name: str, where: Where, asked: PaymentsAsked | RefundsAsked) -> int:
+        where.between(asked.created_from, asked.created_to)
+        row = await self._statements.one(where.fill(self._statements.text(name), 1), *where.values)
+        return int(row["total"])
+
     async def _page(self, name: str, kind: type[Aged], where: Where, asked: PaymentsAsked | RefundsAsked) -> Page[Aged]:
-        where.add("created_at >= {}", asked.created_from)
-        where.add("created_at <= {}", asked.created_to)
+        where.between(asked.created_from, asked.created_to)
         if asked.after is not None:
             sign = ">" if asked.ascending else "<"
             where.add(f"(created_at, id) {sign} ({{}}, {{}})", asked.after.at, asked.after.id)
@@ -302,6 +314,11 @@ class Where:
         """`column` has this value; None asks for any."""
         self.add(f"{column} = {{}}", value)
 
+    def between(self, begin: datetime | None, end: datetime | None) -> None:
+        """Created no earlier and no later."""
+        self.add("created_at >= {}", begin)
+        self.add("created_at <= {}", end)
+
     def add(self, condition: str, *values: Any) -> None:
         """A condition with a `{}` for each of its values; one that is None asks for nothing."""
         if None in values:
@@ -315,6 +332,33 @@ class Where:
         way = "asc" if ascending else "desc"
         filled = {"filters": " and ".join(self._conditions), "order": f"created_at {way}, id {way}", "limit": limit}
         return statement.format(**filled)
+
+
+def _payments_where(merchant: UUID, asked: PaymentsAsked) -> Where:
+    where = Where(merchant)
+    where.equal("dialect", asked.dialect)
+    where.equal("rail", asked.rail)
+    where.equal("order_ref", asked.order)
+    where.equal("reference", asked.reference)
+    where.equal("condition", asked.condition.value if asked.condition else None)
+    where.equal("details ->> 'method'", asked.method)
+    if asked.kind is not None:  # what is at its default is not kept
+        where.add(f"coalesce(details ->> 'kind', '{PaymentKind.PAYIN.value}') = {{}}", asked.kind.value)
+    return where
+
+
+def _refunds_where(merchant: UUID, asked: RefundsAsked) -> Where:
+    where = Where(merchant)
+    where.equal("dialect", asked.dialect)
+    where.equal("rail", asked.rail)
+    where.equal("payment_id", asked.payment)
+    where.equal("group_id", asked.group)
+    where.equal("provider_id", asked.provider_id)
+    if asked.states:
+        where.add("state = any({})", sorted(each.value for each in asked.states))
+    if asked.order is not None:
+        where.add("payment_id in (select id from payments where merchant_id = $1 and order_ref = {})", asked.order)
+    return where
 
 
 def _bounded(limit: int) -> int:

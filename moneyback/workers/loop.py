@@ -1,4 +1,8 @@
-"""The worker loop: a round of due work, then a rest that ends early when a flow says there may be more."""
+"""The worker loop: a round of due work, then a rest that ends early when a flow says there may be more.
+
+After a full round there surely is more. Whoever waits for an answer still comes first: while requests are being decided
+on in this process, a backlog is worked off a round at a time.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from moneyback.store.port import StoreUnavailable
 
 REST_S = 0.25
 REST_S_BROKEN = 1.0
+GIVE_WAY_S = 0.5
 PARENT_CHECK_S = 0.5
 
 
@@ -21,7 +26,10 @@ async def run_worker(world: World, notices: Callable[[], Awaitable[int]]) -> Non
     while True:
         try:
             done = await work_round(world) + await notices()
-            rest = 0.0 if done >= CLAIM_MAX else REST_S
+            rest = REST_S
+            if done >= CLAIM_MAX:
+                await world.sleep(GIVE_WAY_S if world.requests.under_way else 0.0)
+                continue
         except StoreUnavailable as error:
             world.log("worker_waits", error=str(error))
             rest = REST_S_BROKEN

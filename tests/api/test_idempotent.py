@@ -83,7 +83,7 @@ async def test_the_answer_stays_what_it_was(here: World, shop: Native):
 async def test_an_answer_given_before_the_end_stays(here: World, shop: Native):
     payment = await shop.pays()
     asked = {"amount": 1_000, "scenario": "slow:600"}
-    first = await shop.post(path_of(payment), asked, idempotency_key=KEY, prefer="respond-async")
+    first = await shop.post(path_of(payment), asked, idempotency_key=KEY, prefer="wait=0")
     assert (first.status_code, first.json()["state"]) == (202, "sending")
     while not await shop.executions(payment):
         continue

@@ -39,6 +39,7 @@ from moneyback.core.commands import (
     TermsOf,
 )
 from moneyback.core.decide import decide
+from moneyback.core.ledger import Account, Movement, limited, wallet
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.plan import Children, Facts, Plan, apply
 from moneyback.core.records import KeyRow
@@ -50,9 +51,11 @@ from moneyback.dialect import (
     AskOrderRefund,
     AskRefund,
     Await,
+    BalanceOf,
     Caller,
     Conversation,
     Dialect,
+    DropDocument,
     Fault,
     FindPayment,
     FindRefund,
@@ -62,6 +65,7 @@ from moneyback.dialect import (
     KeepAnswer,
     KeyedAnswer,
     ListDocuments,
+    ListMovements,
     ListPayments,
     ListRefunds,
     LoadDocument,
@@ -69,6 +73,7 @@ from moneyback.dialect import (
     NextNumber,
     Outgoing,
     PaymentOf,
+    RefundOf,
     RefundsOf,
     Release,
     ReleasePayment,
@@ -76,6 +81,7 @@ from moneyback.dialect import (
     SaveDocument,
     SeePayment,
     TakeKey,
+    Total,
     release_of,
 )
 
@@ -111,7 +117,12 @@ class Table:
     """The payments, refunds and documents of one merchant in one dialect, at a time that stands still."""
 
     def __init__(
-        self, dialect: Dialect, *, profile: Mapping[str, Any] | None = None, join_within: timedelta | None = None
+        self,
+        dialect: Dialect,
+        *,
+        profile: Mapping[str, Any] | None = None,
+        join_within: timedelta | None = None,
+        wallets_limited: bool = False,
     ) -> None:
         self.dialect = dialect
         self.caller = Caller(merchant=MERCHANT, name="demo", profile=profile or {})
@@ -125,6 +136,8 @@ class Table:
         self.answers: dict[str, tuple[int, bytes]] = {}
         """What was answered under an Idempotency-Key."""
         self.documents: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.movements: list[Movement] = []
+        """Everything the ledger holds, oldest first."""
         self.facts = Facts()
         self._terms = Terms(
             dialect=dialect.capabilities,
@@ -134,6 +147,7 @@ class Table:
             intervals=dialect.intervals,
             fenced=False,
             join_within=join_within,
+            wallets_limited=wallets_limited,
         )
         self._number = 1_000_000_000
         self._id = 0
@@ -153,7 +167,8 @@ class Table:
         """A payment as one registered natively; `fields` are AddPayment's. `merchant=STRANGER` makes it foreign."""
         if "document" not in fields:
             fields["document"] = self.dialect.payment_document(dialect_data or {}, self.now)
-        return self._register(AddPayment(amount=amount, currency=currency, **fields), merchant, external)
+        paid: Payment = self._register(AddPayment(amount=amount, currency=currency, **fields), merchant, external)
+        return paid
 
     def see(self, payment: Payment, kind: str, amount: int = 0, reference: str = "1") -> Payment:
         """A sighting of a payment: captured, external, dispute_open, dispute_lost, claw_back, …"""
@@ -242,12 +257,21 @@ class Table:
                 return next((each for each in self._own() if dialect_id in (each.dialect_id, each.provider_id)), None)
             case PaymentOf(payment):
                 return self.facts.payments[payment]
+            case RefundOf(refund):
+                return next((each for each in self._own() if each.id == refund), None)
             case RefundsOf(payment):
                 return tuple(each for each in self._own() if each.payment == payment)
             case ListPayments():
-                return _page((each for each in self._payments() if ask.order in (None, each.order)), ask)
+                return _page((each for each in self._payments() if _is_asked(each, ask)), ask)
             case ListRefunds():
                 return _page((each for each in self._own() if self._listed(each, ask)), ask)
+            case ListMovements():
+                return self._movements_of(ask)
+            case BalanceOf(name, currency):
+                account = self.facts.accounts.get((MERCHANT, wallet(name), currency))
+                return account.balance if account is not None else 0
+            case Total(of):
+                return len(self.answer(replace(of, offset=0, limit=1 << 30)))
             case AskRefund():
                 return self._submit(self._request(ask))
             case ReleasePayment():
@@ -273,12 +297,14 @@ class Table:
             case SaveDocument(kind, name, data):
                 self.documents[(kind, name)] = data
                 return None
+            case DropDocument(kind, name):
+                return self.documents.pop((kind, name), None) is not None
             case ListDocuments():
                 return self._listed_documents(ask)
             case AddPayment():
                 return self._register(ask, MERCHANT, ())
-            case SeePayment(payment=payment, sighting=sighting):
-                return self._see(payment, sighting)
+            case SeePayment(payment=payment, sighting=sighting, document=document):
+                return self._see(payment, sighting, document)
             case IssueToken(seconds):
                 return f"token-{self._next_number()}-{seconds}"
             case KeyedAnswer():
@@ -403,15 +429,28 @@ class Table:
     # --- what the engine does ---
 
     def _submit(self, command: Command) -> Any:
+        if isinstance(command, RegisterPayment):
+            for name in limited(command.payment):
+                place = (command.merchant, name, command.payment.currency)
+                self.facts.accounts.setdefault(place, Account(*place, 0))
         decision = decide(command, self.facts, Now(business=self.now, real=self.now))
         if not isinstance(decision, Plan):
             return decision
         apply(decision, self.facts)
+        self.movements += decision.movements
         for payment in decision.payments:
             self.facts.children.setdefault(payment.id, Children())
         return decision.result
 
-    def _register(self, add: AddPayment, merchant: UUID, external: tuple[tuple[str, int], ...]) -> Payment:
+    def _movements_of(self, ask: ListMovements) -> tuple[Movement, ...]:
+        account = wallet(ask.wallet)
+        found = [
+            each for each in self.movements if account in (each.debit, each.credit) and each.currency == ask.currency
+        ]
+        found = found if ask.ascending else found[::-1]
+        return tuple(found[ask.offset : ask.offset + ask.limit])
+
+    def _register(self, add: AddPayment, merchant: UUID, external: tuple[tuple[str, int], ...]) -> Any:
         dialect_id = add.dialect_id or self._next_dialect_id()
         captured = add.status == Condition.CAPTURED.value
         payment = Payment(
@@ -434,17 +473,25 @@ class Table:
             parts=add.parts,
             wallet=add.wallet,
             fee_wallet=add.fee_wallet,
+            kind=add.kind,
+            source=add.source,
             created_at=self.now,
             updated_at=self.now,
             metadata=add.metadata,
             document=add.document,
         )
         order_id = self._new() if add.order else None
-        found: Payment = self._submit(RegisterPayment(payment=payment, order_id=order_id, external=external)).payment
-        return found
+        result = self._submit(RegisterPayment(payment=payment, order_id=order_id, external=external))
+        return result if isinstance(result, Refusal) else result.payment
 
-    def _see(self, payment: Payment, sighting: Sighting) -> Payment:
-        command = ObservePayment(merchant=payment.merchant, payment=payment.id, evidence=self._new(), sighting=sighting)
+    def _see(self, payment: Payment, sighting: Sighting, document: Mapping[str, Any] | None = None) -> Payment:
+        command = ObservePayment(
+            merchant=payment.merchant,
+            payment=payment.id,
+            evidence=self._new(),
+            sighting=sighting,
+            document=document or {},
+        )
         found: Payment = self._submit(command).payment
         return found
 
@@ -526,6 +573,11 @@ def misfits(schema: Mapping[str, Any], outgoing: Outgoing) -> list[str]:
 
 def _segments(path: str) -> list[str]:
     return [segment for segment in path.split("/") if segment]
+
+
+def _is_asked(payment: Payment, ask: ListPayments) -> bool:
+    wanted = {name: getattr(ask, name) for name in ("order", "kind", "condition", "method")}
+    return all(value in (None, getattr(payment, name)) for name, value in wanted.items())
 
 
 def _page(rows: Iterable[Any], ask: ListPayments | ListRefunds) -> tuple[Any, ...]:

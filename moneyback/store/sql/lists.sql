@@ -45,6 +45,28 @@ select {payment_columns} from payments where {filters} order by {order} limit {l
 -- A page of refunds.
 select {refund_columns} from refunds where {filters} order by {order} limit {limit};
 
+-- name: count_payments
+-- How many payments a list has.
+select count(*) as total from payments where {filters};
+
+-- name: count_refunds
+-- How many refunds a list has.
+select count(*) as total from refunds where {filters};
+
+-- name: movements_of_account
+-- A page of the movements of an account with a limit: one index for what left it, one for what reached it.
+select {movement_columns} from movements where merchant_id = $1 and currency = $3 and id in (
+    select id from (
+        select id from movements where merchant_id = $1 and debit = $2 and debit like 'wallet/%' and currency = $3
+        union all
+        select id from movements where merchant_id = $1 and credit = $2 and credit like 'wallet/%' and currency = $3
+    ) as either order by id {direction} offset $4 limit $5
+) order by id {direction};
+
+-- name: read_balance
+-- What stands on an account with a limit.
+select balance from accounts where merchant_id = $1 and name = $2 and currency = $3;
+
 -- name: list_movements
 -- A page of ledger movements with their numbers, oldest first.
 select {movement_columns}, id as number from movements where {filters} order by id limit {limit};
@@ -100,9 +122,15 @@ delete from documents where merchant_id = $1 and dialect = $2 and kind = $3 and 
 -- name: list_documents
 -- A dialect's objects whose top-level members equal the given ones, by age.
 select data from documents
-where merchant_id = $1 and dialect = $2 and kind = $3
+where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
   and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value)
 order by number {direction} limit $5 offset $6;
+
+-- name: count_documents
+-- How many of a dialect's objects have these top-level members.
+select count(*) as total from documents
+where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
+  and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value);
 
 -- name: find_credential
 -- A credential that still counts, by its dialect's look-up.

@@ -23,12 +23,16 @@ select id, place from (
 -- name: verify_payments
 -- Every counter of a payment, from its movements alone.
 with slice as (
-    select *, coalesce('wallet/' || nullif(details ->> 'wallet', ''), 'funds/' || rail) as funds_account,
-           coalesce('wallet/' || nullif(details ->> 'fee_wallet', ''), 'fees') as fees_account
+    select *, coalesce('wallet/' || nullif(details ->> 'wallet', ''),
+                       case details ->> 'kind' when 'payout' then 'payouts' else 'funds/' || rail end) as funds_account,
+           coalesce('wallet/' || nullif(details ->> 'fee_wallet', ''), 'fees') as fees_account,
+           coalesce('wallet/' || nullif(details ->> 'source', ''), 'payer') as payer_account
     from payments where merchant_id = $1 and id > $2 and id <= $3
 ), entries as (
-    select m.payment_id, m.refund_id, m.kind, e.account, e.amount
-    from movements m cross join lateral (values (m.debit, -m.amount), (m.credit, m.amount)) as e (account, amount)
+    select m.payment_id, m.refund_id, m.kind, e.amount,
+           case e.account when s.payer_account then 'payer' else e.account end as account
+    from movements m join slice s on s.id = m.payment_id
+    cross join lateral (values (m.debit, -m.amount), (m.credit, m.amount)) as e (account, amount)
     where m.merchant_id = $1 and m.payment_id > $2 and m.payment_id <= $3
 ), totals as (
     select payment_id,
@@ -116,15 +120,18 @@ order by p.id, v.kind;
 with slice as (
     select r.*, coalesce('wallet/' || nullif(p.details ->> 'wallet', ''), 'funds/' || p.rail) as funds_account,
            coalesce('wallet/' || nullif(p.details ->> 'fee_wallet', ''), 'fees') as fees_account,
+           coalesce('wallet/' || nullif(p.details ->> 'source', ''), 'payer') as payer_account,
            case when r.state in ('failed', 'canceled', 'returned') then 0 else 1 end as taken,
            case when r.state in ('failed', 'canceled', 'returned', 'succeeded') then 0 else 1 end as holding
     from refunds r join payments p on p.merchant_id = r.merchant_id and p.id = r.payment_id
     where r.merchant_id = $1 and r.payment_id > $2 and r.payment_id <= $3
 ), entries as (
-    select m.refund_id, e.account, sum(e.amount) as amount
-    from movements m cross join lateral (values (m.debit, -m.amount), (m.credit, m.amount)) as e (account, amount)
+    select m.refund_id, case e.account when s.payer_account then 'payer' else e.account end as account,
+           sum(e.amount) as amount
+    from movements m join slice s on s.id = m.refund_id
+    cross join lateral (values (m.debit, -m.amount), (m.credit, m.amount)) as e (account, amount)
     where m.merchant_id = $1 and m.payment_id > $2 and m.payment_id <= $3 and m.refund_id is not null
-    group by m.refund_id, e.account
+    group by 1, 2
 ), totals as (
     select s.id, sum(e.amount) filter (where e.account = 'holds') as held,
         sum(e.amount) filter (where e.account = 'payer') as paid,
