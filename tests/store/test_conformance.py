@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from moneyback.core.commands import Admitted, Grouped, Joined, Moved, Replayed, SaveAnswer, Saved, Standing
-from moneyback.core.payment import Asked, Capabilities, Condition, Parts, Payment
+from moneyback.core.payment import Asked, Capabilities, Condition, Parts, Payment, PaymentKind
 from moneyback.core.refund import ENDED, Event, State
 from moneyback.core.refusals import Reason, Refusal
 from moneyback.ids import new_id
@@ -203,6 +203,44 @@ async def test_a_limited_account_refuses_what_it_cannot_give(cell: Cell, store: 
     refused = [each for each in results if isinstance(each, Refusal)]
     assert len(refused) == 6 and all(reasons(each) == [Reason.INSUFFICIENT_FUNDS] for each in refused)
     assert await cell.balance(engine.merchant, "wallet/w") == 200
+
+
+async def test_a_wallet_gives_no_more_than_stands_on_it(cell: Cell, store: Store, other: Store):
+    engine = Engine(store)
+    await engine.pay(wallet="a", captured=1_000)
+    transfers = [
+        engine.on((store, other)[i % 2]).do(
+            engine.registration(kind=PaymentKind.TRANSFER, source="a", wallet="b", captured=300)
+        )
+        for i in range(5)
+    ]
+    made = await asyncio.gather(*transfers)
+    assert sum(isinstance(each, Standing) for each in made) == 3
+    assert {reason for each in made if isinstance(each, Refusal) for reason in reasons(each)} == {
+        Reason.INSUFFICIENT_FUNDS
+    }
+    assert (await cell.balance(engine.merchant, "wallet/a"), await cell.balance(engine.merchant, "wallet/b")) == (
+        100,
+        900,
+    )
+    payout = await engine.pay(kind=PaymentKind.PAYOUT, source="b", captured=900)
+    assert await cell.balance(engine.merchant, "wallet/b") == 0
+    assert reasons(await engine.ask(payout, 1)) == [Reason.KIND_UNSUPPORTED]
+    itself = engine.registration(kind=PaymentKind.TRANSFER, source="a", wallet="a", captured=1)
+    assert reasons(await engine.do(itself)) == [Reason.BAD_REQUEST]
+
+
+async def test_a_transfers_refund_goes_back_to_the_wallet_it_came_from(cell: Cell, store: Store):
+    engine = Engine(store, merged=True, fenced=False)
+    await engine.pay(wallet="a", captured=1_000)
+    transfer = await engine.pay(kind=PaymentKind.TRANSFER, source="a", wallet="b", captured=300)
+    refund = await engine.admit(transfer, 120, armable=True)
+    await engine.see(refund, Event.EXECUTED, provider_id="p-1")
+    balances = [await cell.balance(engine.merchant, name) for name in ("wallet/a", "wallet/b")]
+    assert balances == [820, 180]
+    await engine.see(await engine.refund(refund), Event.CAME_BACK)
+    balances = [await cell.balance(engine.merchant, name) for name in ("wallet/a", "wallet/b")]
+    assert balances == [700, 300]
 
 
 async def test_an_equal_request_is_the_first_ones_refund(store: Store, other: Store):

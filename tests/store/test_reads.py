@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from moneyback.core.commands import Arm, Observation, Observe, ObservePayment, Sighting
-from moneyback.core.payment import Condition
+from moneyback.core.payment import Condition, PaymentKind
 from moneyback.core.refund import Event, Refund, State
 from moneyback.store.callers import REMEMBER_S, Callers
 from moneyback.store.port import StoreUnavailable
@@ -381,6 +381,39 @@ async def test_documents_by_age_and_members(scene: Scene):
     assert await listed(match={"on": False, "n": 1}) == [1]
     assert await listed(match={"tags": ["a"]}) == []
     assert await listed(match={"tags": ["a", "b"]}) == [4]
+
+
+async def test_lists_know_how_long_they_are(scene: Scene):
+    documents = scene.reads.documents
+    for number in range(5):
+        await documents.save(scene.merchant, "toy", "hook", str(number), {"n": number, "odd": number % 2 == 1})
+    assert await documents.count(scene.merchant, "toy", "hook") == 5
+    assert await documents.count(scene.merchant, "toy", "hook", match={"odd": True}) == 2
+    payments = [await scene.pay(method="card" if number else None) for number in range(3)]
+    await scene.admit(payments[0], 100)
+    assert await scene.reads.count_payments(scene.merchant, PaymentsAsked(dialect="toy", limit=1)) == 3
+    assert await scene.reads.count_payments(scene.merchant, PaymentsAsked(method="card")) == 2
+    assert await scene.reads.count_payments(scene.merchant, PaymentsAsked(kind=PaymentKind.PAYIN)) == 3
+    assert await scene.reads.count_payments(scene.merchant, PaymentsAsked(kind=PaymentKind.PAYOUT)) == 0
+    assert await scene.reads.count_refunds(scene.merchant, RefundsAsked(payment=payments[0].id)) == 1
+    assert await scene.reads.count_refunds(uuid4(), RefundsAsked()) == 0
+
+
+async def test_a_wallets_statement(scene: Scene):
+    await scene.pay(wallet="a")
+    moved = await scene.pay(wallet="b", source="a", kind=PaymentKind.TRANSFER, amount=300)
+    reads, of = scene.reads, (scene.merchant, "wallet/a", "EUR")
+    assert await reads.balance(*of) == 10_000 - 300
+    assert await reads.balance(scene.merchant, "wallet/none", "EUR") == 0
+    statement = await reads.movements_of_account(*of)
+    assert [(each.debit, each.credit, each.amount) for each in statement] == [
+        ("wallet/a", "wallet/b", 300),
+        ("payer", "wallet/a", 10_000),
+    ]
+    assert statement[0].payment == moved.id
+    assert await reads.movements_of_account(*of, ascending=True, limit=1) == statement[1:]
+    assert await reads.movements_of_account(*of, offset=2) == ()
+    assert await reads.movements_of_account(uuid4(), "wallet/a", "EUR") == ()
 
 
 # --- callers ---------------------------------------------------------------------------------------------------------

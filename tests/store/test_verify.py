@@ -11,7 +11,7 @@ import pytest
 
 from moneyback.core.commands import Admitted, Moved
 from moneyback.core.observation import NUDGES, OBSERVED
-from moneyback.core.payment import Asked, Payment
+from moneyback.core.payment import Asked, Payment, PaymentKind
 from moneyback.core.refund import Event, Refund
 from moneyback.ids import new_id
 from moneyback.store import verify as subject
@@ -56,6 +56,8 @@ class History:
     async def run(self, rounds: int) -> None:
         for number in range(4):
             self.payments.append(await self.pay(number))
+        self.payments.append(await self.engines[0].pay(kind=PaymentKind.TRANSFER, source="w", wallet="v", captured=300))
+        self.payments.append(await self.engines[0].pay(kind=PaymentKind.PAYOUT, source="w", captured=200))
         for _ in range(rounds):
             results = await asyncio.gather(*(self.step() for _ in range(12)))
             self.refunds += [each.refund for each in results if isinstance(each, Admitted)]
