@@ -254,6 +254,31 @@ def list_rails(merchant: str, data: DataDir = None, as_json: AsJson = False) -> 
         out.print(f"{each['rail']}  {where}  {each['duplicates']}{sealed}")
 
 
+@rails.command("front")
+def front_rail(
+    merchant: str,
+    name: str,
+    off: Annotated[
+        bool, typer.Option("--off", help="Step aside again: these credentials are no longer let in.")
+    ] = False,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stand in front of a rail's provider: its own credentials are let in, so a client changes its base URL alone."""
+    from moneyback.wiring import stand_in_front, step_aside
+
+    if off:
+        if not _with_database(data, lambda settings: step_aside(settings, merchant, name), sealed=True):
+            _fail(f"Moneyback does not stand in front of {name}")
+        out.print("stepped aside")
+        return
+    found = _with_database(data, lambda settings: stand_in_front(settings, merchant, name), sealed=True)
+    if as_json:
+        _print_json(found)
+    else:
+        out.print(f"clients of {name} may call Moneyback at {found['base_path']} with the credentials they have")
+
+
 @rails.command("remove")
 def remove_rail(merchant: str, name: str, data: DataDir = None) -> None:
     """Take a rail out of use. Refused while a refund on it has not ended."""

@@ -336,6 +336,27 @@ class SeePayment(msgspec.Struct, frozen=True, kw_only=True):
     document: Mapping[str, Any] = {}
 
 
+class NewKeyPair(msgspec.Struct, frozen=True):
+    """A fresh RSA key pair to sign notifications with: KeyPair."""
+
+
+class KeyPair(msgspec.Struct, frozen=True):
+    """The two halves of a key pair, PEM-encoded."""
+
+    public: str
+    private: str
+
+
+class ActFor(msgspec.Struct, frozen=True):
+    """On a public route alone: from here on every ask is for this merchant, whom the address itself names: None.
+
+    For pages that are meant for whoever was given their address, such as a payer's. What such a route finds and
+    changes must be named by an id that cannot be guessed. A merchant nobody knows owns nothing.
+    """
+
+    merchant: UUID
+
+
 class IssueToken(msgspec.Struct, frozen=True):
     """A bearer token that stands for the caller's credentials for `seconds` of business time: str."""
 
@@ -394,6 +415,8 @@ Ask = (
     | ListDocuments
     | AddPayment
     | SeePayment
+    | NewKeyPair
+    | ActFor
     | IssueToken
     | KeyedAnswer
     | TakeKey
@@ -523,6 +546,10 @@ Fetching = Generator[Call, Reply, Fetched | None]
 Listing = Generator[Call, Reply, Listed]
 
 
+def _as_it_is(call: Call) -> Generator[Call, Reply, Reply]:
+    return (yield call)
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """How a provider is called.
 
@@ -550,6 +577,10 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """The payment with this id in the dialect's own words, with all that was refunded of it; None: there is none."""
     list_refunds: Callable[[datetime, Mapping[str, Any]], Listing] | None = None
     """One page of the account's refunds made since then, going on from a cursor ({} begins). None: it has no list."""
+    relay: Callable[[Call], Generator[Call, Reply, Reply]] = _as_it_is
+    """How a client's own call is made for it: whatever must be asked first, then the call itself."""
+    profile: Callable[[Mapping[str, str], str], Mapping[str, Any]] = lambda _credentials, _account: {}
+    """What the dialect must know of a caller who uses the account's own credentials (given those, and the account)."""
     hear: Callable[[Notification, Mapping[str, str]], Heard] | None = None
     """What a notification is about, given the rail's credentials. Raises Forged, or ValueError for what it cannot read.
     None: the provider sends none."""

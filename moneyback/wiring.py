@@ -24,8 +24,9 @@ from moneyback.core.commands import Now
 from moneyback.core.naming import KEY, MERCHANT, inward, outward
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
-from moneyback.dialect import Call, Reply
+from moneyback.dialect import Call, Dialect, Incoming, Presented, Reply
 from moneyback.dialects import load_dialects
+from moneyback.flows.front import FRONT
 from moneyback.flows.notices import take_notices
 from moneyback.flows.world import Rail, World
 from moneyback.ids import new_id, new_secret
@@ -320,6 +321,69 @@ async def remove_rail(settings: Settings, merchant: str, name: str) -> bool:
     async with _of_merchant(settings, merchant) as (parts, owner):
         assert parts.book is not None
         return await parts.book.remove(owner, name)
+
+
+async def stand_in_front(settings: Settings, merchant: str, name: str) -> dict[str, Any]:
+    """Let a rail's own credentials in at our dialect of its provider, so that a client need only change its base URL.
+
+    Raises UserMistake.
+    """
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        kept = await _kept_rail(parts, owner, name)
+        dialect, presented = _presented(parts, kept)
+        client = dialect.client
+        assert client is not None and kept.credentials is not None
+        profile = {**client.profile(kept.credentials, kept.account), "rail": name, FRONT: name}
+        let_in = await parts.access.put_credential(
+            owner,
+            new_id(),
+            dialect.name,
+            secret=presented.secret,
+            user=presented.user,
+            name=_front_name(name),
+            profile=profile,
+        )
+        if not let_in:
+            raise UserMistake(f"these credentials are known as another merchant's at our {dialect.name}")
+    return {
+        "merchant": merchant,
+        "rail": name,
+        "dialect": dialect.name,
+        "base_path": f"/{dialect.name}{dialect.base_path}",
+    }
+
+
+async def step_aside(settings: Settings, merchant: str, name: str) -> bool:
+    """No longer let a rail's own credentials in; False when they were not."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        found = [each for each in await parts.access.credentials(owner) if each.name == _front_name(name)]
+        return any([await parts.access.revoke(owner, each.id) for each in found])
+
+
+def _front_name(rail: str) -> str:
+    return f"in front of {rail}"
+
+
+async def _kept_rail(parts: Wired, owner: UUID, name: str) -> KeptRail:
+    assert parts.book is not None
+    found = next((each for each in await parts.book.all(owner) if each.name == name), None)
+    if found is None:
+        raise UserMistake(f"there is no rail {name}")
+    if found.credentials is None:
+        raise UserMistake(f"the credentials of {name} were sealed with another master key: add it again")
+    return found
+
+
+def _presented(parts: Wired, kept: KeptRail) -> tuple[Dialect, Presented]:
+    """What a client of this rail's provider presents: what the connector itself would say, read as we read it."""
+    dialect = parts.world.dialects[kept.connector]
+    assert dialect.client is not None and kept.credentials is not None
+    call = dialect.client.authorize(kept.credentials, Call(method="GET", path="/"))
+    headers = {header.lower(): value for header, value in call.headers.items()}
+    presented = dialect.presented(Incoming(method=call.method, path=call.path, headers=headers))
+    if presented is None:
+        raise UserMistake(f"our {kept.connector} takes no credentials like those of {kept.name}")
+    return dialect, presented
 
 
 async def make_key(settings: Settings, merchant: str, scopes: list[str] | None, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -30,13 +31,16 @@ from moneyback.api.asgi import (
 )
 from moneyback.api.decode import BOUNDS, BadBody, Bounds, decode, decode_query, is_clean
 from moneyback.dialect import Caller, Dialect, Fault, Incoming, Outgoing, Route
+from moneyback.flows.front import front_of, relay, relayed_call, serve_in_front
 from moneyback.flows.serve_dialect import serve, unavailable, where
-from moneyback.flows.world import World
+from moneyback.flows.world import Rail, World
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
 
 BODY_PATIENCE_S: Final = 30.0
 """How long a client may take to send its body."""
+RELAYED_BODY_MAX: Final = 16 << 20
+"""What a client may send through us to its provider: documents are scanned in a few megabytes."""
 NOBODY: Final = Caller(merchant=UUID(int=0))
 """Who calls a public route without credentials: owns nothing."""
 
@@ -137,6 +141,11 @@ class Mount:
         )
         try:
             found = self._paths.find(given) if clean else Found()
+            chosen = found.route(incoming.method)
+            if (chosen is None or chosen[0].kind == "relayed") and clean:
+                front = await self._front(incoming)
+                if front is not None:
+                    return await self._relay(scope, receive, front, incoming)
             if not found.routes:
                 raise _Refused(Fault.NOT_FOUND)
             if incoming.method == "OPTIONS" and "OPTIONS" not in found.routes:
@@ -145,9 +154,12 @@ class Mount:
             incoming = replace(incoming, arguments=held, query=_query(scope), headers=_checked(headers))
             caller = await self._caller(route, incoming)
             body, encoding = await self._body(scope, receive, route)
-            return await serve(
-                self._world, self._reads, self._dialect, route, replace(incoming, body=body, encoding=encoding), caller
-            )
+            incoming = replace(incoming, body=body, encoding=encoding)
+            rail = front_of(self._world, caller)
+            if rail is None:
+                return await serve(self._world, self._reads, self._dialect, route, incoming, caller)
+            said = await serve_in_front(self._world, self._reads, self._dialect, rail, route, incoming, caller)
+            return said if said is not None else await self._relay(scope, receive, rail, incoming)
         except _Refused as refused:
             return await self._refuse(refused, incoming)
         except StoreUnavailable as error:
@@ -172,6 +184,35 @@ class Mount:
         if route.public:
             return NOBODY
         raise _Refused(Fault.UNAUTHENTICATED)
+
+    async def _front(self, incoming: Incoming) -> Rail | None:
+        """The rail a caller's client would call itself, if it is such a client's request."""
+        presented = self._dialect.presented(incoming)
+        if presented is None:
+            return None
+        known = await self._reads.callers.recognise(self._dialect.name, presented.secret, presented.user)
+        if known is None:
+            return None
+        return front_of(self._world, Caller(merchant=known.merchant, profile=known.profile))
+
+    async def _relay(self, scope: Scope, receive: Receive, rail: Rail, incoming: Incoming) -> Outgoing:
+        """Hand a client's own request on as it came, under the provider's base URL."""
+        path = _raw_path(scope)[len(scope.get("root_path", "") + self._prefix) :]
+        base = self._dialect.base_path
+        if not path.startswith(base):
+            raise _Refused(Fault.NOT_FOUND)
+        declared = header(scope, b"content-length")
+        try:
+            async with asyncio.timeout(BODY_PATIENCE_S):
+                body = await read_body(receive, RELAYED_BODY_MAX, declared) if incoming.method != "GET" else b""
+        except TooLarge:
+            raise _Refused(Fault.TOO_LARGE, headers={"Connection": "close"}) from None
+        except TimeoutError:
+            raise _Refused(Fault.BAD_BODY, "The body did not come in time.", {"Connection": "close"}) from None
+        call = relayed_call(
+            incoming.method, path[len(base) :], scope.get("query_string", b""), _checked(incoming.headers), body
+        )
+        return await relay(self._world, self._dialect, rail, call, incoming)
 
     async def _body(self, scope: Scope, receive: Receive, route: Route) -> tuple[Any, Any]:
         if route.method in ("GET", "HEAD"):
@@ -203,6 +244,12 @@ class Mount:
         except Exception as worse:
             self._world.log("mount_broke", dialect=self._dialect.name, error=where(worse))
             return Outgoing(status=500)
+
+
+def _raw_path(scope: Scope) -> str:
+    """The path as it was written, what is escaped in it left as it is."""
+    raw = scope.get("raw_path")
+    return raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
 
 
 def _query(scope: Scope) -> tuple[tuple[str, str], ...]:

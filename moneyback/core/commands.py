@@ -233,6 +233,20 @@ class ExpireLease(msgspec.Struct, frozen=True, kw_only=True):
         return Footprint(payments=(self.payment,), refunds=(self.refund,))
 
 
+class NameRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """Its client is about to be told an id for the first time: the provider's if it is known by now, else ours."""
+
+    merchant: UUID
+    refund: UUID
+    payment: UUID
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment, then the refund."""
+        return Footprint(payments=(self.payment,), refunds=(self.refund,))
+
+
 class Nudge(msgspec.Struct, frozen=True, kw_only=True):
     """A person or the calendar moves an unsent refund along: approved, rejected, due, withdrawn, action_supplied."""
 
@@ -386,6 +400,7 @@ Command = (
     | TakeFence
     | Observe
     | ExpireLease
+    | NameRefund
     | Nudge
     | Resolve
     | RegisterPayment

@@ -19,6 +19,7 @@ from moneyback.core.commands import (
     ExpireLease,
     Keyed,
     LetGo,
+    NameRefund,
     Now,
     Nudge,
     Observe,
@@ -38,7 +39,7 @@ from moneyback.core.records import KeyRow
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.core.registration import register
 from moneyback.core.release import let_go
-from moneyback.core.sending import arm, take_fence
+from moneyback.core.sending import arm, name_refund, take_fence
 
 Decision = Plan | Refusal | MoreFacts
 
@@ -117,6 +118,8 @@ def _decide(command: Command, facts: Facts, now: Now, number: int | None) -> Dec
             return observe(command, facts, now)
         case ExpireLease():
             return expire_lease(command, facts, now)
+        case NameRefund():
+            return name_refund(command, facts)
         case Nudge():
             return nudge(command, facts, now)
         case Resolve():

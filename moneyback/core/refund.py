@@ -239,6 +239,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0  # attempts armed so far
     mark: str | None = None  # what the current attempt carries to the provider; once executed, the attempt that was
     provider_id: str | None = None
+    named: str | None = None  # "own" or "provider": whose id its client was first told; None before, and where ours is
     evidence_version: int = 0  # counts pieces of evidence; a person's answer names the one it saw
     evidence_at: datetime | None = None  # the provider's time of the newest evidence that counted
     seen: tuple[str, ...] = ()  # digests of evidence already taken, newest last, bounded
@@ -272,6 +273,11 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     def ended(self) -> bool:
         """Whether no further work is due."""
         return self.state in ENDED
+
+    @property
+    def shown_id(self) -> str:
+        """The id by which its client knows it."""
+        return self.provider_id if self.named == "provider" and self.provider_id else self.dialect_id
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from moneyback.core.commands import Arm, Moved, Now, TakeFence, Terms
+from moneyback.core.commands import Arm, Moved, NameRefund, Now, TakeFence, Terms
 from moneyback.core.moves import ChildrenNeeded, Ink
 from moneyback.core.payment import Amounts, Asked, Payment, amount_reasons, standing_reasons
 from moneyback.core.plan import Facts, MoreFacts, Plan
@@ -33,6 +33,18 @@ def take_fence(command: TakeFence, facts: Facts, now: Now) -> Plan | Refusal:
         return refuse(Reason.STATE_FORBIDS, fence=payment.fence)
     fenced = replace(payment, fence=refund.id, version=payment.version + 1, updated_at=now.business)
     return Plan(result=Moved(refund, fenced, changed=False), payments=(fenced,))
+
+
+def name_refund(command: NameRefund, facts: Facts) -> Plan | Refusal:
+    """The id first told stays the refund's id for its client, whatever is learnt afterwards."""
+    found = own_refund(command, facts)
+    if isinstance(found, Refusal):
+        return found
+    payment, refund = found
+    if refund.named is not None:
+        return Plan(result=Moved(refund, payment, changed=False))
+    named = replace(refund, named="own" if refund.provider_id is None else "provider")
+    return Plan(result=Moved(named, payment, changed=False), refunds=(named,))
 
 
 def arm(command: Arm, facts: Facts, now: Now) -> Plan | Refusal | MoreFacts:

@@ -9,7 +9,7 @@ from moneyback.core.commands import Keyed, RegisterPayment, Replayed, Standing
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refusals import Refusal
 from moneyback.core.registration import own_reference
-from moneyback.dialect import AddPayment
+from moneyback.dialect import AddPayment, SeenRefund
 from moneyback.flows.world import World
 from moneyback.store.migrate import sequence_name
 
@@ -28,11 +28,15 @@ async def add_payment(
     captured_at: datetime | None = None,
     scenario: str | None = None,
     key: Keyed | None = None,
+    earlier: tuple[SeenRefund, ...] = (),
+    left: int | None = None,
 ) -> Standing | Replayed | Refusal:
     """Register a payment; an equal one with the same `reference` is found again. Replayed only under a `key`.
 
-    `asked.document` is what its dialect remembers of it, checked by the dialect. Raises ValueError with a sentence for
-    dialect data the dialect cannot read, KeyError for an unknown rail.
+    `asked.document` is what its dialect remembers of it, checked by the dialect. `earlier` are refunds its provider
+    made before, and `left` is what the provider says remains: if we come to another figure, nothing is sent until
+    somebody has looked. Raises ValueError with a sentence for dialect data the dialect cannot read, KeyError for an
+    unknown rail.
     """
     rail = world.rail(merchant, rail_name)
     now = (await world.store.now()).business
@@ -46,6 +50,8 @@ async def add_payment(
         dialect_id = "" if dialect.numbered else str(payment_id)
     condition = Condition(asked.status)
     document = asked.document if dialect is None else dialect.payment_document(asked.document, now)
+    external = tuple((each.provider_id, each.amount) for each in earlier if each.status in ("pending", "succeeded"))
+    captured = asked.amount if condition is Condition.CAPTURED else 0
     payment = Payment(
         merchant=merchant,
         id=payment_id,
@@ -60,7 +66,8 @@ async def add_payment(
         currency=asked.currency,
         condition=condition,
         authorized=0 if condition is Condition.CAPTURED else asked.amount,
-        captured=asked.amount if condition is Condition.CAPTURED else 0,
+        captured=captured,
+        rail_gap=_gap(left, captured, external),
         fees=asked.fees,
         parts=asked.parts,
         captured_at=(captured_at or now) if condition is Condition.CAPTURED else None,
@@ -76,10 +83,20 @@ async def add_payment(
     )
     result = await world.store.submit(
         RegisterPayment(
-            payment=payment, sequence=sequence, order_id=world.new_id() if asked.order is not None else None, key=key
+            payment=payment,
+            sequence=sequence,
+            order_id=world.new_id() if asked.order is not None else None,
+            external=external,
+            key=key,
         )
     )
     assert isinstance(result, Standing | Replayed | Refusal)
     if isinstance(result, Standing) and result.created and scenario is not None and rail.opened is not None:
         await rail.opened(result.payment)  # so that a scripted dispute or return happens without a refund
     return result
+
+
+def _gap(left: int | None, captured: int, external: tuple[tuple[str, int], ...]) -> int | None:
+    """How far the provider's remainder is from ours; None where they agree, or it shows none."""
+    gap = 0 if left is None else left - max(0, captured - sum(amount for _, amount in external))
+    return gap or None

@@ -14,7 +14,7 @@ from moneyback.core.refund import ENDED, Event, Refund, State
 from moneyback.core.refusals import Refusal
 from moneyback.core.sending import mark_of
 from moneyback.dialect import AnswerLost, Call, Figures, NotConnected, Reply, Sending
-from moneyback.flows.world import Rail, World
+from moneyback.flows.world import Exchange, Rail, World
 from moneyback.store.port import StoreUnavailable, Work
 
 T = TypeVar("T")
@@ -53,6 +53,8 @@ async def send_due(world: World, work: Work) -> None:
 async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tuple[float, Refund, Payment] | None:
     """Fence, read, decide again, and commit the attempt. None: it is not to be sent now."""
     merchant, terms = refund.merchant, world.terms
+    if rail.look_only:
+        return None
     if rail.breaker is not None and rail.breaker.is_open(asyncio.get_running_loop().time()):
         return None
     version = refund.version
@@ -200,8 +202,12 @@ def sending(refund: Refund, payment: Payment) -> Sending:
 
 
 async def converse(story: Generator[Call, Reply, T], rail: Rail, payment: Payment, deadline: float) -> T:
-    """Drive a connector's conversation. What it does not catch of a failed exchange is raised here."""
-    exchange = rail.exchange(payment)
+    """Drive a connector's conversation about a payment. What it does not catch of a failed exchange is raised here."""
+    return await drive(story, rail.exchange(payment), deadline)
+
+
+async def drive(story: Generator[Call, Reply, T], exchange: Exchange, deadline: float) -> T:
+    """Drive a connector's conversation over this exchange."""
     try:
         call = next(story)
         while True:

@@ -6,6 +6,7 @@ database that is away is answered for from what this conversation has seen, and 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -14,6 +15,8 @@ from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from msgspec.structs import replace
 
 from moneyback.core.commands import (
@@ -34,6 +37,7 @@ from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import (
+    ActFor,
     AddPayment,
     Ask,
     AskOrderRefund,
@@ -51,12 +55,14 @@ from moneyback.dialect import (
     IssueToken,
     KeepAnswer,
     KeyedAnswer,
+    KeyPair,
     ListDocuments,
     ListMovements,
     ListPayments,
     ListRefunds,
     LoadDocument,
     NewId,
+    NewKeyPair,
     NextNumber,
     Outgoing,
     PaymentOf,
@@ -86,6 +92,7 @@ RETRY_AFTER_S: Final = 1
 TRIES: Final = 3
 """How often something is asked of a database that is away, once a refund is admitted."""
 PAUSE_S: Final = 0.2
+KEY_BITS: Final = 2048
 _NAMES: Final = re.compile(r"{(\w+)}")
 
 
@@ -97,17 +104,22 @@ async def serve(
     world: World, reads: Reads, dialect: Dialect, route: Route, incoming: Incoming, caller: Caller
 ) -> Outgoing:
     """The answer to one request. What goes wrong is logged, and said in the provider's words."""
-    exchange = _Exchange(world, reads, dialect, incoming, caller)
+    return await answered(Serving(world, reads, dialect, incoming, caller), route)
+
+
+async def answered(serving: Serving, route: Route) -> Outgoing:
+    """The answer of a request that is being served, whatever happens."""
+    world, dialect, incoming = serving.world, serving.dialect, serving.incoming
     try:
-        return await exchange.run(route)
+        return await serving.run(route)
     except _Revoked:
         return dialect.fault(Fault.UNAUTHENTICATED, incoming)
     except StoreUnavailable as error:
         world.log("dialect_unavailable", dialect=dialect.name, route=route.path, error=str(error))
-        return await exchange.read_instead(route) or unavailable(dialect, incoming)
+        return await serving.read_instead(route) or unavailable(dialect, incoming)
     except Exception as error:
         world.log("dialect_broke", dialect=dialect.name, route=route.path, error=where(error))
-        return await exchange.read_instead(route) or dialect.fault(Fault.INTERNAL, incoming)
+        return await serving.read_instead(route) or dialect.fault(Fault.INTERNAL, incoming)
 
 
 def unavailable(dialect: Dialect, incoming: Incoming) -> Outgoing:
@@ -124,22 +136,24 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} in {' > '.join(frames[-4:])}"
 
 
-class _Exchange:
+class Serving:
     """One request on its way: who asks, and what has been seen of refunds and payments so far."""
 
     def __init__(self, world: World, reads: Reads, dialect: Dialect, incoming: Incoming, caller: Caller) -> None:
-        self._world = world
-        self._reads = reads
-        self._dialect = dialect
-        self._incoming = incoming
-        self._caller = caller
+        self.world = world
+        self.reads = reads
+        self.dialect = dialect
+        self.incoming = incoming
+        self.caller = caller
         self._admitted: list[Refund] = []
         self._refunds: dict[UUID, Refund] = {}
         self._payments: dict[UUID, Payment] = {}
+        self._route: Route | None = None
 
     async def run(self, route: Route, incoming: Incoming | None = None) -> Outgoing:
         """Drive the handler to its answer."""
-        conversation = route.handle(incoming or self._incoming, self._caller)
+        self._route = route
+        conversation = route.handle(incoming or self.incoming, self.caller)
         answer: Any = None
         try:
             while True:
@@ -148,7 +162,7 @@ class _Exchange:
                 except StopIteration as ended:
                     said: Outgoing = ended.value
                     return said
-                answer = self._see(await self._answer(ask))
+                answer = self.see(await self._answer(ask))
         finally:
             conversation.close()
 
@@ -172,19 +186,19 @@ class _Exchange:
 
     def _readings(self) -> list[Route]:
         """The ways to read one thing by its id."""
-        return [each for each in self._dialect.routes if each.method == "GET" and each.path.rstrip("/").endswith("}")]
+        return [each for each in self.dialect.routes if each.method == "GET" and each.path.rstrip("/").endswith("}")]
 
     async def _read(self, reading: Route, id: str) -> Outgoing | None:
         *others, last = _NAMES.findall(reading.path)
-        arguments = {**{name: self._incoming.arguments.get(name, "") for name in others}, last: id}
+        arguments = {**{name: self.incoming.arguments.get(name, "") for name in others}, last: id}
         path = reading.path.format(**arguments)
         incoming = replace(
-            self._incoming, method="GET", path=path, arguments=arguments, query=(), body=None, encoding="none"
+            self.incoming, method="GET", path=path, arguments=arguments, query=(), body=None, encoding="none"
         )
         try:
             return await self.run(reading, incoming)
         except Exception as error:
-            self._world.log("dialect_broke", dialect=self._dialect.name, route=reading.path, error=where(error))
+            self.world.log("dialect_broke", dialect=self.dialect.name, route=reading.path, error=where(error))
             return None
 
     # --- answering, whatever becomes of the database -----------------------------------------------------------------
@@ -193,18 +207,18 @@ class _Exchange:
         tries = 1
         while True:
             try:
-                return await self._ask(ask)
+                return await self.ask(ask)
             except StoreUnavailable as error:
                 if not self._admitted:
                     raise
                 if isinstance(ask, Await) or tries == TRIES:
                     return self._recall(ask, error)
             tries += 1
-            await self._world.sleep(PAUSE_S)
+            await self.world.sleep(PAUSE_S)
 
     def _recall(self, ask: Ask, error: StoreUnavailable) -> Any:
         """What can be said from this conversation alone. Raises the error where nothing can."""
-        self._world.log("dialect_recalls", dialect=self._dialect.name, ask=type(ask).__name__, error=str(error))
+        self.world.log("dialect_recalls", dialect=self.dialect.name, ask=type(ask).__name__, error=str(error))
         match ask:
             case Await(refund) if refund.payment in self._payments:
                 return self._refunds.get(refund.id, refund), self._payments[refund.payment]
@@ -227,29 +241,29 @@ class _Exchange:
             case _:
                 raise error
 
-    def _see(self, answer: Any) -> Any:
+    def see(self, answer: Any) -> Any:
         """Remember every refund and payment that goes by."""
         match answer:
             case Admitted(refund, payment) | Joined(refund, payment):
                 self._admitted.append(refund)
-                self._see(refund)
-                self._see(payment)
+                self.see(refund)
+                self.see(payment)
             case Grouped(legs=legs):
                 for leg in legs:
-                    self._see(leg)
+                    self.see(leg)
             case Refund():
                 self._refunds[answer.id] = answer
             case Payment():
                 self._payments[answer.id] = answer
             case tuple():
                 for each in answer:
-                    self._see(each)
+                    self.see(each)
         return answer
 
     # --- the asks ----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, ask: Ask) -> Any:
-        world, reads, merchant, dialect = self._world, self._reads, self._caller.merchant, self._dialect.name
+    async def ask(self, ask: Ask) -> Any:
+        world, reads, merchant, dialect = self.world, self.reads, self.caller.merchant, self.dialect.name
         match ask:
             case FindPayment(dialect_id):
                 return await reads.find_payment(merchant, dialect, dialect_id)
@@ -299,6 +313,11 @@ class _Exchange:
                 return await self._add_payment(ask)
             case SeePayment():
                 return await self._see_payment(ask)
+            case NewKeyPair():
+                return await asyncio.to_thread(_draw_key_pair)
+            case ActFor(merchant=named):
+                self._act_for(named)
+                return None
             case IssueToken(seconds):
                 return await self._issue_token(seconds)
             case KeyedAnswer(key, seconds, render):
@@ -315,15 +334,15 @@ class _Exchange:
 
     def _request(self, ask: AskRefund, group: UUID | None = None) -> RequestRefund:
         dialect_id, sequence = ask.dialect_id, None
-        if dialect_id is None and self._dialect.numbered:
-            sequence = sequence_name(self._dialect.name)
+        if dialect_id is None and self.dialect.numbered:
+            sequence = sequence_name(self.dialect.name)
         elif dialect_id is None:
-            dialect_id = str(self._world.new_id())
+            dialect_id = str(self.world.new_id())
         return RequestRefund(
-            merchant=self._caller.merchant,
-            id=self._world.new_id(),
+            merchant=self.caller.merchant,
+            id=self.world.new_id(),
             payment=ask.payment.id,
-            dialect=self._dialect.name,
+            dialect=self.dialect.name,
             terms=self._terms(ask),
             asked=ask.asked,
             dialect_id=dialect_id,
@@ -331,7 +350,7 @@ class _Exchange:
             currency=ask.currency,
             reason=ask.reason,
             reference=ask.reference,
-            requested_by=self._caller.name or None,
+            requested_by=self.caller.name or None,
             parts=ask.parts,
             destination=ask.destination,
             scenario=ask.payment.scenario,
@@ -348,14 +367,14 @@ class _Exchange:
             own["dialect"] = ask.capabilities
         if ask.check is not None:
             own["check"] = ask.check
-        return (lambda payment: replace(self._world.terms(payment), **own)) if own else self._world.terms
+        return (lambda payment: replace(self.world.terms(payment), **own)) if own else self.world.terms
 
     def _equality(self, ask: AskRefund) -> bytes | None:
         """What makes another request without a key the same one; None where two requests are always two refunds."""
         if ask.key is not None or not self._joins(ask.payment):
             return None
         said = (
-            self._dialect.name,
+            self.dialect.name,
             ask.asked,
             ask.currency,
             ask.reason,
@@ -365,38 +384,38 @@ class _Exchange:
             ask.metadata,
             ask.request,
             ask.distinct,
-            self._incoming.headers.get(DISTINCT),
+            self.incoming.headers.get(DISTINCT),
         )
         return sha256(msgspec.json.encode(said, order="deterministic")).digest()
 
     def _joins(self, payment: Payment) -> bool:
-        return self._world.rail(payment.merchant, payment.rail).joins
+        return self.world.rail(payment.merchant, payment.rail).joins
 
     async def _ask_order(self, ask: AskOrderRefund) -> Result:
         if any(leg.asked.payer is not None and self._joins(leg.payment) for leg in ask.legs):
             # How an amount is shared out depends on what is left: sent again, the same request would have other legs,
             # be no equal of the first, and be paid a second time.
             return refuse(Reason.KIND_UNSUPPORTED, order=ask.order)
-        group = self._world.new_id()
+        group = self.world.new_id()
         legs = tuple([self._request(await self._numbered(leg), group) for leg in ask.legs])
         command = RequestOrderRefund(
-            merchant=self._caller.merchant,
+            merchant=self.caller.merchant,
             id=group,
-            dialect=self._dialect.name,
+            dialect=self.dialect.name,
             reference=ask.order,
             legs=legs,
             whole=False,
         )
-        return await request_order_refund(self._world, command)
+        return await request_order_refund(self.world, command)
 
     async def _numbered(self, leg: AskRefund) -> AskRefund:
         """A leg with its id: the commit draws one number for a command, and a group is one command."""
-        if leg.dialect_id is not None or not self._dialect.numbered:
+        if leg.dialect_id is not None or not self.dialect.numbered:
             return leg
-        return replace(leg, dialect_id=str(await self._reads.next_number(self._dialect.name)))
+        return replace(leg, dialect_id=str(await self.reads.next_number(self.dialect.name)))
 
     async def _total(self, listed: ListPayments | ListRefunds | ListDocuments) -> int:
-        merchant, dialect, reads = self._caller.merchant, self._dialect.name, self._reads
+        merchant, dialect, reads = self.caller.merchant, self.dialect.name, self.reads
         match listed:
             case ListPayments():
                 return await reads.count_payments(merchant, _asked(PaymentsAsked, listed, dialect))
@@ -406,8 +425,8 @@ class _Exchange:
                 return await reads.documents.count(merchant, dialect, listed.kind, match=listed.match)
 
     async def _add_payment(self, ask: AddPayment) -> Payment | Refusal:
-        rail = str(self._caller.profile.get("rail", RAIL))
-        added = await add_payment(self._world, self._caller.merchant, self._dialect.name, rail, ask)
+        rail = str(self.caller.profile.get("rail", RAIL))
+        added = await add_payment(self.world, self.caller.merchant, self.dialect.name, rail, ask)
         if isinstance(added, Refusal) and added.has(Reason.INSUFFICIENT_FUNDS):
             return added
         assert isinstance(added, Standing), f"a new payment was not registered: {added}"
@@ -418,15 +437,15 @@ class _Exchange:
 
         A real rail is refused: nobody would have told its provider.
         """
-        if self._world.rail(ask.payment.merchant, ask.payment.rail).real:
+        if self.world.rail(ask.payment.merchant, ask.payment.rail).real:
             return refuse(Reason.KIND_UNSUPPORTED, payment=ask.payment.id)
-        now = (await self._world.store.now()).business
+        now = (await self.world.store.now()).business
         record = msgspec.to_builtins(Release(dialect_id=ask.dialect_id, state=State.SUCCEEDED, at=now))
-        released = await self._world.store.submit(
+        released = await self.world.store.submit(
             LetGo(
-                merchant=self._caller.merchant,
+                merchant=self.caller.merchant,
                 payment=ask.payment.id,
-                evidence=self._world.new_id(),
+                evidence=self.world.new_id(),
                 record=record,
             )
         )
@@ -434,11 +453,11 @@ class _Exchange:
         return released.payment if isinstance(released, Standing) else released
 
     async def _see_payment(self, ask: SeePayment) -> Payment:
-        seen = await self._world.store.submit(
+        seen = await self.world.store.submit(
             ObservePayment(
-                merchant=self._caller.merchant,
+                merchant=self.caller.merchant,
                 payment=ask.payment.id,
-                evidence=self._world.new_id(),
+                evidence=self.world.new_id(),
                 sighting=ask.sighting,
                 source="dialect",
                 document=ask.document,
@@ -447,12 +466,24 @@ class _Exchange:
         assert isinstance(seen, Standing), "a payment that was found is not lost again"
         return seen.payment
 
+    def _act_for(self, merchant: UUID) -> None:
+        assert self._route is not None and self._route.public, "who calls with credentials acts for nobody else"
+        self.caller = Caller(merchant=merchant)
+
     async def _issue_token(self, seconds: int) -> str:
-        assert self._caller.credential is not None, "a public route issues no tokens"
-        token = await self._reads.callers.issue_token(self._caller.merchant, self._caller.credential, seconds)
+        assert self.caller.credential is not None, "a public route issues no tokens"
+        token = await self.reads.callers.issue_token(self.caller.merchant, self.caller.credential, seconds)
         if token is None:
             raise _Revoked
         return token
+
+
+def _draw_key_pair() -> KeyPair:
+    """A tenth of a second of work, for a thread of its own."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return KeyPair(public=public.decode(), private=private.decode())
 
 
 def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from moneyback.core.commands import Moved, Terms
 from moneyback.core.payment import ANYTHING, Payment
 from moneyback.core.refusals import NATIVE_PRECEDENCE
-from moneyback.dialect import Call, Client, Dialect, NotConnected, Reply
+from moneyback.dialect import Call, Client, Dialect, Heard, NotConnected, Notification, Reply
 from moneyback.flows.breaker import Breaker
 from moneyback.store.port import Store
 
@@ -39,6 +39,11 @@ class Rail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     account: str
     client: Client
     exchange: Callable[[Payment], Exchange]
+    relay: Exchange | None = None  # what is said over it leaves no record: a client's own calls
+    reading: Exchange | None = None  # for what is about the account and no payment of ours: lists, unknown payments
+    hear: Callable[[Notification], Heard] | None = None  # what its provider sends to it; None: nothing
+    scrubbed: Callable[[Notification], str] = lambda _sent: ""  # what is kept of that
+    look_only: bool = False  # what was sent over it is not all known here: nothing is armed until it is
     opened: Callable[[Payment], Awaitable[None]] | None = None  # told of a payment before its first refund
     real: bool = False  # another company's money; the sandbox bank is not
     joins: bool = False  # equal keyless requests are one refund

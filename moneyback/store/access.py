@@ -64,11 +64,25 @@ class Access:
         profile: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep a credential: found by its user where the scheme has one, else by the secret's hash."""
-        digest = secret_hash(secret)
-        lookup = user if user is not None else digest.hex()
-        values = (merchant, id, dialect, lookup, digest, name, list(scopes), rows.json_text(profile or {}))
+        values = _credential(merchant, id, dialect, secret, user, name, scopes, profile)
         async with self._store.reading() as connection:
             await connection.execute(self._store.sql["add_credential"], *values)
+
+    async def put_credential(
+        self,
+        merchant: UUID,
+        id: UUID,
+        dialect: str,
+        *,
+        secret: str,
+        user: str | None = None,
+        name: str = "",
+        profile: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Keep a credential that a provider gave out, replacing what it meant before; False when it is another's."""
+        values = _credential(merchant, id, dialect, secret, user, name, (), profile)
+        async with self._store.reading() as connection:
+            return await connection.fetchval(self._store.sql["put_credential"], *values) is not None
 
     async def credentials(self, merchant: UUID, dialect: str | None = None) -> tuple[Credential, ...]:
         """A merchant's credentials, oldest first."""
@@ -96,6 +110,21 @@ class Access:
         async with self._store.reading() as connection:
             moved: datetime | None = await connection.fetchval(self._store.sql["advance_clock"], by)
         return moved
+
+
+def _credential(
+    merchant: UUID,
+    id: UUID,
+    dialect: str,
+    secret: str,
+    user: str | None,
+    name: str,
+    scopes: Iterable[str],
+    profile: Mapping[str, Any] | None,
+) -> tuple[Any, ...]:
+    digest = secret_hash(secret)
+    lookup = user if user is not None else digest.hex()
+    return merchant, id, dialect, lookup, digest, name, list(scopes), rows.json_text(profile or {})
 
 
 def secret_hash(secret: str) -> bytes:

@@ -13,6 +13,16 @@ select merchant_id, name from merchants where merchant_id = $1;
 insert into credentials (merchant_id, id, dialect, lookup, secret_hash, name, scopes, profile, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, business_now());
 
+-- name: put_credential
+-- A credential that somebody else gave out; the merchant's own of that look-up gets this secret and profile. No row when
+-- it is another merchant's.
+insert into credentials (merchant_id, id, dialect, lookup, secret_hash, name, scopes, profile, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, business_now())
+on conflict (dialect, lookup) do update
+    set secret_hash = excluded.secret_hash, name = excluded.name, profile = excluded.profile, revoked_at = null
+    where credentials.merchant_id = excluded.merchant_id
+returning id;
+
 -- name: list_credentials
 -- A merchant's credentials without anything secret, oldest first.
 select id, dialect, name, scopes, created_at, revoked_at from credentials
