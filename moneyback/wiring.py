@@ -329,28 +329,34 @@ async def stand_in_front(settings: Settings, merchant: str, name: str) -> dict[s
     Raises UserMistake.
     """
     async with _of_merchant(settings, merchant) as (parts, owner):
-        kept = await _kept_rail(parts, owner, name)
-        dialect, presented = _presented(parts, kept)
-        client = dialect.client
-        assert client is not None and kept.credentials is not None
-        profile = {**client.profile(kept.credentials, kept.account), "rail": name, FRONT: name}
-        let_in = await parts.access.put_credential(
-            owner,
-            new_id(),
-            dialect.name,
-            secret=presented.secret,
-            user=presented.user,
-            name=_front_name(name),
-            profile=profile,
-        )
-        if not let_in:
-            raise UserMistake(f"these credentials are known as another merchant's at our {dialect.name}")
+        dialect = await let_in(parts, owner, name)
     return {
         "merchant": merchant,
         "rail": name,
         "dialect": dialect.name,
         "base_path": f"/{dialect.name}{dialect.base_path}",
     }
+
+
+async def let_in(parts: Wired, owner: UUID, name: str) -> Dialect:
+    """Make a rail's own credentials count at our dialect of its provider, which is returned. Raises UserMistake."""
+    kept = await _kept_rail(parts, owner, name)
+    dialect, presented = _presented(parts, kept)
+    client = dialect.client
+    assert client is not None and kept.credentials is not None
+    profile = {**client.profile(kept.credentials, kept.account), "rail": name, FRONT: name}
+    ours = await parts.access.put_credential(
+        owner,
+        new_id(),
+        dialect.name,
+        secret=presented.secret,
+        user=presented.user,
+        name=_front_name(name),
+        profile=profile,
+    )
+    if not ours:
+        raise UserMistake(f"these credentials are known as another merchant's at our {dialect.name}")
+    return dialect
 
 
 async def step_aside(settings: Settings, merchant: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from moneyback.settings import Settings
 from moneyback.store.access import NATIVE, SCOPES
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.verify import verify
+from moneyback.vault import Vault
 from moneyback.wiring import Wired, notices_of, prepare_database, wired
 from moneyback.workers.loop import run_worker
 from tests.dialects.test_contract import request_of
@@ -45,6 +46,15 @@ MONEY = ("orders", "payments", "refunds", "attempts", "evidence", "movements", "
 MORE = ("disputes", "cases", "idempotency")
 LONGEST = 500
 """Rounds of work after which a test gives up: what goes on for ever is a mistake."""
+
+
+class Street(Protocol):
+    """Where the rails of a world under test lead."""
+
+    vault: Vault
+
+    def leads_from(self, parts: Wired) -> Wired:
+        """The same process, calling its providers over this street."""
 
 
 class World:
@@ -145,14 +155,18 @@ class World:
 
 
 @asynccontextmanager
-async def running(dsn: str, **settings: Any) -> AsyncIterator[World]:
-    """The application on a prepared database, from its start-up to its shutdown."""
+async def running(dsn: str, *, street: Street | None = None, **settings: Any) -> AsyncIterator[World]:
+    """The application on a prepared database, from its start-up to its shutdown.
+
+    `street` makes its rails to providers, where a test has some.
+    """
     chosen = Settings(data_dir="", dsn=dsn, **{"sandbox": True, "with_worker": False, **settings})
     opened: list[Wired] = []
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Wired]:
-        async with wired(dsn) as parts:
+        async with wired(dsn, street.vault if street is not None else None) as plain:
+            parts = plain if street is None else street.leads_from(plain)
             opened.append(parts)
             worker = asyncio.create_task(run_worker(parts.world, notices_of(parts))) if chosen.with_worker else None
             yield parts
