@@ -8,10 +8,10 @@ ARGS   ?=
 
 IN_VENV = .venv/bin/python
 INSTALL = $(IN_VENV) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
-CODE    = $(wildcard moneyback scripts bench tests)
+CODE    = $(wildcard moneyback scripts bench examples tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-large soak docs freeze clean
+.PHONY: help run test check simulate bench bench-large soak docs freeze clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ check: .venv/installed-dev ## format, lint, types, layers, generated pages
 	$(IN_VENV) -m mypy $(CODE)
 	$(IN_VENV) -m scripts.check_imports
 	$(IN_VENV) -m scripts.draw_states --check
+	$(IN_VENV) -m scripts.draw_routes --check
+
+simulate: .venv/installed ## try to make it pay twice, on a virtual clock; ARGS="--seeds 10000", ARGS="--seed 7 --story"
+	@$(IN_VENV) -m moneyback simulate $(ARGS)
 
 bench: .venv/installed ## measure against pgbench on this machine, in at most ten minutes
 	$(IN_VENV) -m bench $(ARGS)
@@ -40,6 +44,7 @@ soak: .venv/installed-dev ## the tests with all their rounds, kills and seeds; t
 
 docs: .venv/installed-dev ## draw the generated pages and build docs/ into build/docs
 	$(IN_VENV) -m scripts.draw_states
+	$(IN_VENV) -m scripts.draw_routes
 	$(IN_VENV) -m zensical build --clean --strict
 
 freeze: .venv/installed-dev ## pin what is installed now in constraints.txt

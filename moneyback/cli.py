@@ -44,6 +44,7 @@ ReadyFile = Annotated[
     Path | None,
     typer.Option("--ready-file", metavar="FILE", help="Written when all is ready [default: DIR/ready.json]."),
 ]
+Merchant = Annotated[str | None, typer.Option(help="Whose rail, where several have one of that name (mer_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -160,6 +161,196 @@ def verify(data: DataDir = None, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.clean else 1)
 
 
+@app.command()
+def reconcile(
+    rail: Annotated[str, typer.Argument(help="The rail's name.")],
+    since: Annotated[
+        str | None, typer.Option(help="From when on, like 2026-01-31 [default: 30 days, or the statement's first].")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A settlement statement instead of the provider's list.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=HEADING", help="Which heading of the statement is which column. Repeat."),
+    ] = None,
+    merchant: Merchant = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a rail's refunds with its provider's, line by line. Ends with 0 when nothing differs, else with 1."""
+    from moneyback.back_office import reconcile_rail, statement_data, statement_lines
+
+    headings = dict(_pair(each) for each in column or ())
+    text = _text(csv) if csv is not None else None
+    begin = _moment(since)
+
+    async def story(settings: Settings) -> Any:
+        return await reconcile_rail(settings, rail, merchant=merchant, since=begin, statement=text, headings=headings)
+
+    statement = _with_database(data, story, sealed=True)
+    if as_json:
+        _print_json(statement_data(statement))
+    else:
+        out.print("\n".join(statement_lines(statement)))
+    raise typer.Exit(0 if statement.clean else 1)
+
+
+@app.command()
+def recover(
+    since: Annotated[
+        str | None, typer.Option(help="The moment the database was restored to: from then on, every rail looks first.")
+    ] = None,
+    rail: Annotated[str | None, typer.Option(metavar="NAME", help="One rail [default: all].")] = None,
+    done: Annotated[bool, typer.Option("--done", help="Somebody has looked at the provider: send again.")] = False,
+    by: Annotated[str | None, typer.Option(metavar="WHO", help="Who has looked.")] = None,
+    note: Annotated[str, typer.Option(help="What was found.")] = "",
+    merchant: Merchant = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """After a restore: find what was sent and is forgotten before anything is sent again. Ends with 1 while it looks.
+
+    Run it before the service starts again. Without --since it goes on with what only looks; so does the service.
+    """
+    from moneyback.back_office import close_by_person
+    from moneyback.back_office import recover as begin
+
+    if done:
+        if rail is None or by is None or not note:
+            _fail("--done needs --rail, --by and --note: who has looked at which provider, and what was found")
+
+        async def close(settings: Settings) -> None:
+            await close_by_person(settings, rail, merchant=merchant, by=by, note=note)
+
+        _with_database(data, close, sealed=True)
+        out.print(f"{rail} sends again")
+        return
+    start = _moment(since)
+    found = _with_database(
+        data, lambda settings: begin(settings, since=start, name=rail, merchant=merchant), sealed=True
+    )
+    if as_json:
+        _print_json(found)
+    elif not found:
+        out.print("no rail is looking only")
+    for each in found if not as_json else ():
+        counted = ", ".join(f"{count} {word}" for word, count in each["found"].items()) or "nothing there"
+        state = f"only looks: {each['missing']}" if each["missing"] else "sends again"
+        out.print(f"{each['rail']}  since {each['since']}: {counted}; {each['to_review']} to review; {state}")
+    raise typer.Exit(1 if any(each["missing"] for each in found) else 0)
+
+
+@app.command("import")
+def import_(
+    rail: Annotated[str, typer.Argument(help="The rail's name.")],
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Payments as CSV; docs/rails.md has the columns.")
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The provider's ids of payments, one a line: each is fetched.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Every payment the provider refunded since then, fetched.")] = None,
+    dialect: Annotated[str | None, typer.Option(help="Whose words its clients use [default: the provider's].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    merchant: Merchant = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring in payments with their earlier refunds. Safe to repeat. Ends with 1 when a row is left out or has a gap."""
+    from rich.progress import Progress
+
+    from moneyback.back_office import import_payments, imported_data
+    from moneyback.flows.import_payments import DONE
+
+    if sum(each is not None for each in (csv, ids, since)) != 1:
+        _fail("say one of --csv, --ids and --since")
+    table = _text(csv) if csv is not None else None
+    listed = [line.strip() for line in _text(ids).splitlines() if line.strip()] if ids is not None else None
+    begin = _moment(since)
+    rows: list[Any] = []
+    with Progress(console=err, transient=True) as progress:
+        bar = progress.add_task(f"import {rail}", total=None)
+
+        def told(imported: Any, total: int | None) -> None:
+            rows.append(imported)
+            progress.update(bar, total=total, advance=1)
+
+        async def story(settings: Settings) -> None:
+            await import_payments(
+                settings,
+                rail,
+                merchant=merchant,
+                dialect=dialect,
+                table=table,
+                ids=listed,
+                since=begin,
+                dry=dry_run,
+                told=told,
+            )
+
+        _with_database(data, story, sealed=True)
+    if as_json:
+        _print_json([imported_data(each) for each in rows])
+    for each in rows if not as_json else ():
+        out.print(f"{each.row}  {each.reference or '-'}  {each.outcome}{'  ' + each.why if each.why else ''}")
+    raise typer.Exit(0 if all(each.outcome in DONE for each in rows) else 1)
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 100,
+    first: Annotated[int, typer.Option("--from", min=0, help="The first of them.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Play this one seed alone.")] = None,
+    story: Annotated[bool, typer.Option("--story", help="With --seed: tell it even if all went well.")] = False,
+    provider: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only payments at this provider. Repeat.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that play [default: one a core].")] = None,
+    until_violation: Annotated[
+        bool, typer.Option("--until-violation", help="Stop at the first broken promise.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try to make Moneyback pay twice: its own code on a virtual clock, among faults that a seed decides.
+
+    A broken promise is told with its story, and the same seed tells it again. Ends with 1 when there was one.
+    """
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    from moneyback.simulator.campaign import Totals, campaign, cores, told
+    from moneyback.simulator.providers import MODELS
+
+    if unknown := sorted(set(provider or ()) - set(MODELS)):
+        _fail(f"no such provider: {unknown[0]}. There are: {', '.join(sorted(MODELS))}")
+    if seed is not None:
+        from moneyback.simulator.run import run
+
+        outcome = run(seed, with_story=story, providers=provider)
+        if as_json:
+            _print_json({"seed": seed, "violation": outcome.violation, "story": outcome.story})
+        else:
+            out.print(told(outcome), end="")
+        raise typer.Exit(0 if outcome.ok else 1)
+    totals = Totals()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("seeds", total=seeds)
+        playing = campaign(
+            first, seeds, jobs=jobs or min(cores(), seeds), until_violation=until_violation, providers=provider
+        )
+        for outcome, totals in playing:
+            figures = f"{totals.refunds} refunds, {totals.seeds_per_s:.0f} seeds/s, {len(totals.violations)} violations"
+            progress.update(bar, advance=1, description=f"seeds, {figures}")
+            if not outcome.ok and not as_json:
+                out.print(told(outcome), end="")
+    if as_json:
+        _print_json(totals.document())
+    else:
+        out.print(f"{totals}")
+    raise typer.Exit(1 if totals.violations else 0)
+
+
 @keys.command("create")
 def create_key(
     merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…), or a name: then a new merchant is made.")],
@@ -215,6 +406,9 @@ def add_rail(
     ] = "join",
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Calls at once.")] = 4,
     per_second: Annotated[float, typer.Option(min=0.2, max=1000, help="Calls begun in a second.")] = 10.0,
+    drift_every: Annotated[
+        int, typer.Option(min=10, max=86_400, help="Seconds between two readings of its list of refunds.")
+    ] = 300,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -228,7 +422,13 @@ def add_rail(
         "name": name,
         "connector": connector,
         "account": account,
-        "settings": {"base_url": base_url, "duplicates": duplicates, "at_once": at_once, "per_s": per_second},
+        "settings": {
+            "base_url": base_url,
+            "duplicates": duplicates,
+            "at_once": at_once,
+            "per_s": per_second,
+            "drift_every_s": drift_every,
+        },
         "credentials": _credentials(wanted),
     }
     added = _with_database(data, lambda settings: add(settings, merchant, kept), sealed=True)
@@ -236,6 +436,7 @@ def add_rail(
         _print_json(added)
     else:
         out.print(f"rail {name} sends over {connector} account {account}")
+        out.print(f"let the provider send its notifications to {added['hook']} of the address Moneyback is reached at")
 
 
 @rails.command("list")
@@ -251,13 +452,17 @@ def list_rails(merchant: str, data: DataDir = None, as_json: AsJson = False) -> 
     for each in found if not as_json else ():
         sealed = "" if each["credentials"] is not None else "  (sealed with another master key: add it again)"
         where = f"{each['connector']}  {each['account']}  {each['base_url']}"
-        out.print(f"{each['rail']}  {where}  {each['duplicates']}{sealed}")
+        looks = f"  (only looks, since {each['look_only_since']})" if each["look_only_since"] else ""
+        out.print(f"{each['rail']}  {where}  {each['duplicates']}  {each['hook']}{looks}{sealed}")
 
 
 @rails.command("front")
 def front_rail(
     merchant: str,
     name: str,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Relay everything; only write down what would have been refused or joined.")
+    ] = False,
     off: Annotated[
         bool, typer.Option("--off", help="Step aside again: these credentials are no longer let in.")
     ] = False,
@@ -272,7 +477,7 @@ def front_rail(
             _fail(f"Moneyback does not stand in front of {name}")
         out.print("stepped aside")
         return
-    found = _with_database(data, lambda settings: stand_in_front(settings, merchant, name), sealed=True)
+    found = _with_database(data, lambda settings: stand_in_front(settings, merchant, name, shadow=shadow), sealed=True)
     if as_json:
         _print_json(found)
     else:
@@ -356,6 +561,29 @@ def _settings(data: Path | None) -> Settings:
     except ValueError as error:
         _fail(f"the database cannot be used: MONEYBACK_DATABASE_URL is not an address: {error}")
     return settings
+
+
+def _moment(text: str | None) -> Any:
+    from moneyback.flows.reconcile import moment
+
+    try:
+        return moment(text) if text is not None else None
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, sign, heading = text.partition("=")
+    if not column or not sign or not heading:
+        _fail(f"--map is COLUMN=HEADING, not {text!r}")
+    return column, heading
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{file} cannot be read: {error}")
 
 
 def _dsn(settings: Settings) -> str:

@@ -18,9 +18,10 @@ from uuid import UUID
 
 import msgspec
 
+from moneyback.core import release
 from moneyback.core.commands import Keyed, Observation, RequestRefund, Sighting
 from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Condition, Parts, Payment, PaymentKind
-from moneyback.core.refund import Refund, State
+from moneyback.core.refund import Refund
 from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason
 
 # --- what arrives and what is answered -------------------------------------------------------------------------------
@@ -103,6 +104,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     request_schema: Mapping[str, Any] = {}
     response_schema: Mapping[str, Any] = {}
     public: bool = False  # needs no credentials
+    guards: Callable[[Incoming], bool] = lambda _incoming: True
+    """Whether this request of a guarded route gives money back; one that does not is relayed."""
+    theirs: bool = False
+    """Whether, in front of a provider, it alone shows what a GET names beside refunds of ours: not all is kept here."""
 
 
 # --- what a handler may ask ------------------------------------------------------------------------------------------
@@ -189,22 +194,8 @@ class AskRefund(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[Payment, Amounts, RequestRefund], list[Failing]] | None = None  # the same, for the dialect's check
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """How an authorised payment is let go: what its document keeps, as builtins, in its member `release`.
-
-    No refund and no movement: nothing had come in. Its states are those of a refund's sending.
-    """
-
-    dialect_id: str
-    state: State
-    at: datetime  # business time at which it was asked for
-    message: str | None = None  # why it failed, in the provider's words
-
-
-def release_of(payment: Payment) -> Release | None:
-    """The payment's latest release, whatever became of it."""
-    kept = payment.document.get("release")
-    return None if kept is None else msgspec.convert(kept, Release)
+Release = release.Release
+release_of = release.release_of
 
 
 class ReleasePayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -341,10 +332,23 @@ class NewKeyPair(msgspec.Struct, frozen=True):
 
 
 class KeyPair(msgspec.Struct, frozen=True):
-    """The two halves of a key pair, PEM-encoded."""
+    """A key pair: the public half PEM-encoded, the private one sealed, for Sign alone to open.
+
+    Nothing can be signed with a pair that was drawn where nothing can be sealed; its `private` is empty.
+    """
 
     public: str
     private: str
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """The signature of `data` by a private key as NewKeyPair has sealed it: bytes, RSA PKCS#1 v1.5 over SHA-256.
+
+    None where the key cannot be opened: it is none, another merchant's, or was sealed with another master key.
+    """
+
+    sealed: str
+    data: bytes
 
 
 class ActFor(msgspec.Struct, frozen=True):
@@ -416,6 +420,7 @@ Ask = (
     | AddPayment
     | SeePayment
     | NewKeyPair
+    | Sign
     | ActFor
     | IssueToken
     | KeyedAnswer
@@ -484,7 +489,7 @@ class SeenRefund(msgspec.Struct, frozen=True, kw_only=True):
 
     provider_id: str
     payment: str  # the provider's id of what was refunded: `Payment.reference`
-    amount: int  # what the payer gets, minor units
+    amount: int  # what the payer gets, minor units; 0: its provider does not say
     currency: str | None = None
     fee_return: int = 0
     status: Literal["pending", "succeeded", "failed", "returned"] = "succeeded"
@@ -501,6 +506,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     captured_at: datetime | None = None
     refunds: tuple[SeenRefund, ...] = ()  # made before
     left: int | None = None  # the provider's own remainder, where it shows one
+    sightings: tuple[Sighting, ...] = ()  # what else had happened to it: bank returns, disputes
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -535,6 +541,16 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     answer: Outgoing = Outgoing(status=200)  # what the provider expects to be told
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that tells a client's own program something. `hook` names what it was sent because of."""
+
+    url: str
+    hook: str
+    method: str = "POST"
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
 class Forged(Exception):
     """A notification whose signature is not the provider's. Nothing is read because of it."""
 
@@ -566,6 +582,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Callable[[Payment], Capabilities] = lambda _payment: ANYTHING
     credentials: tuple[str, ...] = ()
     """Names of what the rail keeps secret and `authorize` is given."""
+    optional: tuple[str, ...] = ()
+    """Names of what it may keep secret as well, such as what notifications are signed with."""
     authorize: Callable[[Mapping[str, str], Call], Call] = lambda _credentials, call: call
     """The call with the headers that prove who calls, from the rail's credentials by name (every one of `credentials`).
 
@@ -617,11 +635,15 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[Payment, Amounts, RequestRefund], list[Failing]] | None = None
     intervals: bool = False
     numbered: bool = True  # its ids are numbers of one sequence; else UUIDs
+    told_at_end: bool = False  # a refund has no id that its client is told before it has ended
     base_path: str = ""  # what follows the prefix in the ready file's base_url
     twin_port: int = 9000  # where its twin listens unless told otherwise
     caseless: bool = False  # the words of its paths are compared without case; what a `{name}` holds is kept as it is
     payment_document: Callable[[Mapping[str, Any], datetime], Mapping[str, Any]] = lambda data, _now: data
     """Checks and completes `dialect_data` of a payment registered natively. Raises ValueError with a sentence."""
+    resend: Callable[[Notification, Caller], Generator[Ask, Any, tuple[Delivery, ...]]] | None = None
+    """What the caller's own hooks are told of a notification that came for its rail: in the provider's form, signed as
+    those hooks expect. None: the provider has no hooks that could be kept here."""
     samples: Samples | None = None
     client: Client | None = None
     scrub: tuple[str, ...] = ()  # names of members and headers that hold secrets

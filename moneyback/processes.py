@@ -22,12 +22,15 @@ import msgspec
 from granian.constants import Interfaces, Loops
 from granian.server import Server
 
+from moneyback.flows.work import DRAIN_S
 from moneyback.settings import Settings, hand_down
 from moneyback.store.embedded import Cluster, open_cluster
 
 READY_WITHIN_S = 60.0
 WATCH_S = 0.5
 STOP_WITHIN_S = 20
+WORKER_STOPS_WITHIN_S = int(DRAIN_S) + 15
+"""When a worker that was told to end is killed. Until then it sends and records what is on its way."""
 
 
 class PortTaken(Exception):
@@ -72,7 +75,7 @@ def supervise(
         log_enabled=False,
         respawn_failed_workers=True,
         respawn_interval=0.2,
-        workers_kill_timeout=STOP_WITHIN_S,
+        workers_kill_timeout=WORKER_STOPS_WITHIN_S,
     )
     stopped = threading.Event()
 

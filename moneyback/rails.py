@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +17,24 @@ from moneyback.dialect import (
     Call,
     Client,
     Dialect,
+    Fetching,
     Figures,
+    Heard,
+    Listed,
+    Listing,
     Looked,
     Looking,
     NotConnected,
+    Notification,
     Reading,
     Reply,
+    SeenRefund,
     Sending,
     Sent,
 )
 from moneyback.flows.breaker import Breaker
-from moneyback.flows.world import Exchange, Rail, World
+from moneyback.flows.cancellation import to_the_end
+from moneyback.flows.world import Exchange, ExchangeOf, Rail, World
 from moneyback.scrub import scrub_body, scrub_data, scrub_query, scrub_text
 from moneyback.store.rails import KeptRail, RailBook
 from moneyback.transport import Throttle, Transport
@@ -35,6 +44,8 @@ WORDS_MAX = 2_000
 
 Exchanged = tuple[str, str, str, int | None, str, str | None]
 """Method, path, request, status, response, failure."""
+Turn = Callable[[float], AbstractAsyncContextManager[None]]
+"""One call may be made inside, if that is before this loop time."""
 
 
 class Rails:
@@ -51,6 +62,7 @@ class Rails:
 
         One that cannot be used is left out, and said once: refunds on it wait. Raises StoreUnavailable.
         """
+        removed = await self._book.removed()
         kept = {(each.merchant, each.name): each for each in await self._book.all()}
         for place, each in kept.items():
             known = self._known.get(place)
@@ -58,6 +70,8 @@ class Rails:
                 self._known[place] = (each, self._made(each, world))
         for place in self._known.keys() - kept.keys():
             del self._known[place]
+        world.removed_rails.clear()
+        world.removed_rails.update(removed)
         world.own_rails.clear()
         world.own_rails.update({place: rail for place, (_, rail) in self._known.items() if rail is not None})
 
@@ -85,19 +99,35 @@ class Rails:
         throttle = Throttle(kept.settings.at_once, kept.settings.per_s)
         secrets = tuple(credentials.values())
 
-        def exchange_of(payment: Payment) -> Exchange:
+        def exchange_about(payment: UUID | None, turn: Turn) -> Exchange:
             async def exchange(call: Call, *, deadline: float) -> Reply:
                 authorised = _authorised(client, credentials, call)
                 try:
-                    async with throttle.turn(deadline):
+                    async with turn(deadline):
                         reply = await self._transport.exchange(kept.settings.base_url, authorised, deadline=deadline)
                 except (NotConnected, AnswerLost) as error:
-                    await self._record(payment, kept, _said(call, None, f"{type(error).__name__}: {error}"), log)
+                    await recorded(payment, _said(call, None, f"{type(error).__name__}: {error}"))
                     raise
-                await self._record(payment, kept, _said(call, reply, None), log)
+                await recorded(payment, _said(call, reply, None))
                 return reply
 
             return exchange
+
+        async def recorded(payment: UUID | None, said: Exchanged) -> None:
+            # Cancelled in here, a call that was made would look like one that was not.
+            await to_the_end(self._record(kept, payment, said, log))
+
+        def exchange_of(payment: Payment) -> Exchange:
+            return exchange_about(payment.id, throttle.turn)
+
+        @asynccontextmanager
+        async def slot(until: float) -> AsyncIterator[ExchangeOf]:
+            async with throttle.slot(until) as mine:
+                yield lambda payment: exchange_about(payment.id, mine.turn)
+
+        async def relayed(call: Call, *, deadline: float) -> Reply:
+            authorised = _authorised(client, credentials, call)
+            return await self._transport.exchange(kept.settings.base_url, authorised, deadline=deadline)
 
         def _said(call: Call, reply: Reply | None, failure: str | None) -> Exchanged:
             return exchanged(call, reply, failure, dialect.scrub, secrets)
@@ -107,15 +137,22 @@ class Rails:
             account=f"{kept.connector}:{kept.account}",
             client=discreet(client, dialect.scrub, secrets),
             exchange=exchange_of,
+            slot=slot,
+            reading=exchange_about(None, throttle.turn),
+            relay=relayed,
             real=True,
             joins=kept.settings.duplicates == "join",
             breaker=Breaker(),
+            drift_every=timedelta(seconds=kept.settings.drift_every_s),
+            look_only=kept.look_only_since is not None,
+            hear=hearing(client, credentials),
+            scrubbed=lambda sent: scrubbed(sent, dialect.scrub, secrets),
         )
 
-    async def _record(self, payment: Payment, kept: KeptRail, said: Exchanged, log: Callable[..., None]) -> None:
+    async def _record(self, kept: KeptRail, payment: UUID | None, said: Exchanged, log: Callable[..., None]) -> None:
         """Keep what was said. Whatever goes wrong with that costs the recording, never the answer."""
         try:
-            await self._book.record(payment.merchant, self._new_id(), kept.name, payment.id, said)
+            await self._book.record(kept.merchant, self._new_id(), kept.name, payment, said)
         except Exception as error:
             log("exchange_not_recorded", rail=kept.name, error=type(error).__name__)
 
@@ -132,6 +169,18 @@ def exchanged(
         scrub_body(reply.body, names, secrets) if reply is not None else "",
         scrub_text(failure, secrets) if failure is not None else None,
     )
+
+
+def hearing(client: Client, credentials: Mapping[str, str]) -> Callable[[Notification], Heard] | None:
+    """What tells the account's notifications from forgeries, and what they are about; None where none are sent."""
+    hear = client.hear
+    return None if hear is None else lambda sent: hear(sent, credentials)
+
+
+def scrubbed(sent: Notification, names: tuple[str, ...], secrets: tuple[str, ...]) -> str:
+    """What is kept of a notification: how it came, its query and its body, without what must not be kept."""
+    query = scrub_query(sent.query, names, secrets)
+    return f"{sent.method} {query}\n{scrub_body(sent.body, names, secrets)}"
 
 
 def discreet(client: Client, names: tuple[str, ...], secrets: tuple[str, ...]) -> Client:
@@ -178,7 +227,27 @@ def discreet(client: Client, names: tuple[str, ...], secrets: tuple[str, ...]) -
             shown=data(looked.shown),
         )
 
-    return replace(client, send=send, read=read, look=look)
+    def seen(refunds: tuple[SeenRefund, ...]) -> tuple[SeenRefund, ...]:
+        return tuple(replace(each, code=words(each.code)) for each in refunds)
+
+    def fetch(reference: str) -> Fetching:
+        assert client.fetch is not None
+        fetched = yield from client.fetch(reference)
+        return None if fetched is None else replace(fetched, refunds=seen(fetched.refunds))
+
+    def listed(since: datetime, cursor: Mapping[str, Any]) -> Listing:
+        assert client.list_refunds is not None
+        page: Listed = yield from client.list_refunds(since, cursor)
+        return replace(page, refunds=seen(page.refunds))
+
+    return replace(
+        client,
+        send=send,
+        read=read,
+        look=look,
+        fetch=fetch if client.fetch is not None else None,
+        list_refunds=listed if client.list_refunds is not None else None,
+    )
 
 
 def _authorised(client: Client, credentials: Mapping[str, str], call: Call) -> Call:

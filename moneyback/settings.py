@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: int = 10
     movable: bool = True  # a sandbox's business time can be moved by its control endpoint
     master_key: str | None = None  # base64; None: `data_dir/master.key`, where the database is our own
+    near_hooks: bool = False  # clients' own hooks may lie on this machine or in a private network
     parent: int | None = None  # the supervisor: a worker whose parent is gone exits
 
 
@@ -42,6 +43,7 @@ def settings_from_environment(data_dir: Path | None = None) -> Settings:
         data_dir=str(Path(chosen).absolute()),
         dsn=os.environ.get("MONEYBACK_DATABASE_URL") or None,
         master_key=os.environ.get("MONEYBACK_MASTER_KEY") or None,
+        near_hooks=os.environ.get("MONEYBACK_NEAR_HOOKS", "") not in ("", "0"),
     )
 
 

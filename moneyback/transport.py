@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
@@ -22,37 +23,130 @@ ANSWER_S: Final = 30.0
 """How long a whole answer may take, from the moment the request has left."""
 ANSWER_BYTES_MAX: Final = 4 << 20
 KEPT_CONNECTIONS: Final = 64
+IN_LINE_MAX: Final = 256
+"""Refunds of one rail that wait for a slot in one process: more than that are left to whoever claims them later."""
+NEXT_CALL_S: Final = 10.0
+"""How long a refund that has a slot may wait for its next call to begin: far less than its send deadline."""
+TICK_S: Final = 2e-6
+"""A timer may go off that much early."""
 _BEFORE: Final = "connection."
 """What begins like this happens before a request does: TCP, TLS. Anything else may write a byte of it."""
 _SENT: Final = ".send_request_body.complete"
 
 
 class Throttle:
-    """Concurrency and rate of one provider account: how many calls at once, and how many begun in a second."""
+    """Concurrency and rate of one provider account: how many calls at once, and how many begun in a second.
+
+    A refund takes a slot before it is armed and keeps it until it was sent: all its calls are made in there, and none
+    of them waits for a stranger's. Looks and reads take a turn each, and wait behind no more refunds than have a slot.
+    """
 
     def __init__(self, at_once: int, per_s: float) -> None:
-        self._slots = asyncio.Semaphore(at_once)
-        self._gap_s = 1 / per_s
-        self._next = 0.0
+        self._calls = asyncio.Semaphore(at_once)
+        # As many refunds at once as can all make their next call soon enough.
+        self._sends = asyncio.Semaphore(max(1, min(at_once, int(per_s * NEXT_CALL_S))))
+        self._turns = _Turns(1 / per_s)
+        self._in_line = 0
 
     @asynccontextmanager
     async def turn(self, deadline: float) -> AsyncIterator[None]:
         """Inside, one call may be made. Raises NotConnected when its turn would come after `deadline` (loop time)."""
+        async with _held(self._calls, deadline):
+            await self._turns.take(deadline)
+            yield
+
+    @asynccontextmanager
+    async def slot(self, deadline: float) -> AsyncIterator[Slot]:
+        """Inside, one refund may be read, armed and sent. Raises NotConnected when none is free by `deadline`."""
+        if self._in_line >= IN_LINE_MAX:
+            raise NotConnected("too many wait for a slot already")
+        async with AsyncExitStack() as stack:
+            self._in_line += 1
+            try:
+                await stack.enter_async_context(_held(self._sends, deadline))
+                await stack.enter_async_context(_held(self._calls, deadline))
+                await self._turns.take(deadline)
+            finally:
+                self._in_line -= 1
+            yield Slot(self._turns)
+
+
+class Slot:
+    """A refund's calls, one after the other. Its first turn has come with it; for the next ones it goes before others.
+
+    So an armed refund never waits behind those that are not.
+    """
+
+    def __init__(self, turns: _Turns) -> None:
+        self._turns = turns
+        self._first = True
+
+    @asynccontextmanager
+    async def turn(self, deadline: float) -> AsyncIterator[None]:
+        """Inside, the next call may be made. Raises NotConnected when its turn would come after `deadline`."""
+        if not self._first:
+            await self._turns.take(deadline, first=True)
+        self._first = False
+        yield
+
+
+class _Turns:
+    """Beginnings no closer together than the rate. Whoever is in the middle of a refund goes first."""
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._next = 0.0
+        self._lines = (deque[asyncio.Future[None]](), deque[asyncio.Future[None]]())  # in the middle of one, others
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def take(self, deadline: float, *, first: bool = False) -> None:
+        """Returns when a call may begin. Raises NotConnected at once when that would be after `deadline`."""
         loop = asyncio.get_running_loop()
+        line = self._lines[0 if first else 1]
+        ahead = len(self._lines[0]) + (0 if first else len(self._lines[1]))
+        if max(loop.time(), self._next) + ahead * self._gap_s >= deadline:
+            raise NotConnected("its turn would come after the deadline")
+        if not ahead and loop.time() >= self._next:
+            self._next = loop.time() + self._gap_s
+            return
+        mine = loop.create_future()
+        line.append(mine)
+        self._wake_at_next()
         try:
             async with asyncio.timeout_at(deadline):
-                await self._slots.acquire()
+                await mine
         except TimeoutError:
             raise NotConnected("its turn did not come before the deadline") from None
-        try:
-            begin = max(loop.time(), self._next)
-            if begin >= deadline:
-                raise NotConnected("its turn would come after the deadline")
-            self._next = begin + self._gap_s
-            await asyncio.sleep(begin - loop.time())
-            yield
         finally:
-            self._slots.release()
+            if mine in line:
+                line.remove(mine)
+
+    def _wake_at_next(self) -> None:
+        if self._timer is None and any(self._lines):
+            self._timer = asyncio.get_running_loop().call_at(self._next, self._give)
+
+    def _give(self) -> None:
+        self._timer, now = None, asyncio.get_running_loop().time()
+        while now + TICK_S >= self._next and (line := next((each for each in self._lines if each), None)):
+            mine = line.popleft()
+            if not mine.done():  # else its owner gave up just now, and the turn is the next one's
+                self._next = now + self._gap_s
+                mine.set_result(None)
+        self._wake_at_next()
+
+
+@asynccontextmanager
+async def _held(places: asyncio.Semaphore, deadline: float) -> AsyncIterator[None]:
+    """One of the places. Raises NotConnected when none is free by then."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await places.acquire()
+    except TimeoutError:
+        raise NotConnected("its turn did not come before the deadline") from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 class Transport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -24,25 +25,36 @@ from moneyback.core.commands import Now
 from moneyback.core.naming import KEY, MERCHANT, inward, outward
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
-from moneyback.dialect import Call, Dialect, Incoming, Presented, Reply
+from moneyback.dialect import AnswerLost, Call, Dialect, Incoming, Notification, Presented, Reply
 from moneyback.dialects import load_dialects
+from moneyback.flows.cancellation import is_cancelled
 from moneyback.flows.front import FRONT
+from moneyback.flows.hear import Answered
+from moneyback.flows.keep_rail import RailRefused, keep_rail
 from moneyback.flows.notices import take_notices
+from moneyback.flows.resend import send_on
+from moneyback.flows.shadow import SHADOW
+from moneyback.flows.work import drain
 from moneyback.flows.world import Rail, World
 from moneyback.ids import new_id, new_secret
+from moneyback.messenger import Messenger
 from moneyback.rails import Rails
 from moneyback.sandbox import describe, prepare_demo, suggestions
 from moneyback.settings import Settings, handed_down
 from moneyback.store.access import NATIVE, SCOPES, Access
+from moneyback.store.deliveries import Deliveries
 from moneyback.store.figures import Figures, figures
 from moneyback.store.migrate import migrate
+from moneyback.store.news import News
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.postgres import PostgresStore, open_store
 from moneyback.store.rails import AccountTaken, KeptRail, RailBook
 from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
 from moneyback.transport import Transport
 from moneyback.vault import MasterKeyError, Vault, read_key
+from moneyback.workers.deliveries import run_deliveries
 from moneyback.workers.loop import exit_with_parent, run_worker
+from moneyback.workers.news import run_news
 
 LEARN_EVERY_S = 2.0
 COLLECT_AFTER = (20_000, 50, 1000)
@@ -66,6 +78,18 @@ class Wired(msgspec.Struct, frozen=True):
     bank: PostgresBank
     book: RailBook | None = None
     own_rails: Rails | None = None
+    deliveries: Deliveries | None = None
+
+    @property
+    def news(self) -> News:
+        """What providers tell of themselves."""
+        return News(self.store)
+
+    async def send_on(self, heard: Answered, sent: Notification) -> None:
+        """Keep what was heard for the hooks of the merchant's own client. Raises StoreUnavailable."""
+        if self.deliveries is not None and heard.merchant is not None:
+            rail = self.world.rail(heard.merchant, heard.rail)
+            await send_on(self.world, self.reads, self.deliveries, heard.merchant, rail, heard.digest, sent)
 
     async def figures(self) -> Figures:
         """What operators watch."""
@@ -82,9 +106,8 @@ class Wired(msgspec.Struct, frozen=True):
         return page.rows[0] if page.rows else None
 
     async def close(self) -> None:
-        """Let everything go, oldest last."""
-        for flight in tuple(self.world.flights.values()):
-            await asyncio.wait({flight})
+        """Let everything go, oldest last; what is being sent is sent and recorded first."""
+        await drain(self.world)
         await self.bank.close()
         await self.store.close()
 
@@ -109,11 +132,20 @@ async def wired(dsn: str, vault: Vault | None = None) -> AsyncIterator[Wired]:
     bank = await PostgresBank(dsn).open()
     rails = sandbox_rails(bank, store.clock)
     log = structlog.get_logger()
-    world = World(store=store, rails=rails, dialects=load_dialects(), new_id=new_id, log=log.info)
+    world = World(
+        store=store,
+        rails=rails,
+        dialects=load_dialects(),
+        new_id=new_id,
+        log=log.info,
+        warn=log.warning,
+        vault=vault,
+    )
     book = RailBook(store, vault) if vault is not None else None
     transport = Transport()
     own_rails = Rails(book, transport, new_id) if book is not None else None
-    parts = Wired(world, store, Reads(store), Access(store), bank, book, own_rails)
+    deliveries = Deliveries(store, vault) if vault is not None else None
+    parts = Wired(world, store, Reads(store), Access(store), bank, book, own_rails, deliveries)
     try:
         yield parts
     finally:
@@ -127,7 +159,11 @@ def sandbox_rails(bank: Bank, clock: Callable[[], Awaitable[Now]]) -> dict[str, 
 
     async def exchange(call: Call, *, deadline: float) -> Reply:
         left_s = deadline - asyncio.get_running_loop().time()
-        return await transport.exchange(call, deadline=(await clock()).real + timedelta(seconds=left_s))
+        until = (await clock()).real + timedelta(seconds=left_s)
+        try:
+            return await transport.exchange(call, deadline=until)
+        except asyncio.CancelledError as error:  # the bank may have had it by then
+            raise AnswerLost("cancelled") from error
 
     async def opened(payment: Payment) -> None:
         await bank.register(account_of(payment), capture_of(payment))
@@ -160,6 +196,8 @@ def create_app() -> Application:
             await learn_rails(parts)
             await stack.enter_async_context(beside(keep_learning(parts)))
             if settings.with_worker:
+                await stack.enter_async_context(beside(run_news(parts.world, parts.news)))
+                await stack.enter_async_context(delivering(parts, settings))
                 await stack.enter_async_context(beside(run_worker(parts.world, notices_of(parts))))
             _spare_the_collector()
             yield parts
@@ -213,11 +251,36 @@ async def work_until_stopped(settings: Settings) -> None:
     await demand_open_rails(settings)
     async with wired(settings.dsn, vault_of(settings)) as parts:
         await learn_rails(parts)
-        learning = asyncio.create_task(keep_learning(parts))
-        try:
-            await run_worker(parts.world, notices_of(parts))
-        finally:
-            learning.cancel()
+        async with beside(keep_learning(parts)), beside(run_news(parts.world, parts.news)), delivering(parts, settings):
+            await until_told(run_worker(parts.world, notices_of(parts)))
+
+
+@asynccontextmanager
+async def delivering(parts: Wired, settings: Settings) -> AsyncIterator[None]:
+    """Clients' own hooks are told what there is to tell, for as long as we are inside."""
+    if parts.deliveries is None:
+        yield
+        return
+    messenger = Messenger(near=settings.sandbox or settings.near_hooks)
+    try:
+        async with beside(run_deliveries(parts.world, parts.deliveries, messenger.post)):
+            yield
+    finally:
+        await messenger.close()
+
+
+async def until_told(story: Coroutine[Any, Any, None]) -> None:
+    """Run until this process is told to end (SIGTERM): the story is cancelled, and what it began can be drained."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(story)
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise  # Ctrl-C: asyncio cancels the whole, and says so itself
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def vault_of(settings: Settings) -> Vault | None:
@@ -231,11 +294,19 @@ async def learn_rails(parts: Wired) -> None:
         await parts.own_rails.learn(parts.world)
 
 
+async def notice_new_past(parts: Wired) -> None:
+    """After a restore or a failover every rail to a real provider only looks, until what is forgotten was found."""
+    rails = await parts.news.notice_new_past()
+    if rails is not None:
+        parts.world.warn("another_past", rails=rails)
+
+
 async def keep_learning(parts: Wired) -> None:
     """Learn of rails that are added and removed while this process runs."""
     while parts.own_rails is not None:
         await asyncio.sleep(LEARN_EVERY_S)
         try:
+            await notice_new_past(parts)
             await parts.own_rails.learn(parts.world)
         except Exception as error:  # tried again; ended, this process would never hear of a rail again
             words = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
@@ -246,6 +317,7 @@ async def demand_open_rails(settings: Settings) -> None:
     """Raises MasterKeyError when a kept rail's credentials cannot be opened: its refunds would wait unseen."""
     assert settings.dsn is not None
     async with wired(settings.dsn, vault_of(settings)) as parts:
+        await notice_new_past(parts)
         kept = await parts.book.all() if parts.book is not None else ()
     closed = [f"{each.name} of {outward(MERCHANT, each.merchant)}" for each in kept if each.credentials is None]
     if closed:
@@ -272,38 +344,26 @@ async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
 async def add_rail(settings: Settings, merchant: str, kept: dict[str, Any]) -> dict[str, Any]:
     """Keep a rail to a real provider. Raises UserMistake."""
     async with _of_merchant(settings, merchant) as (parts, owner):
-        dialect = parts.world.dialects.get(kept["connector"])
-        if dialect is None or dialect.client is None:
-            connectors = [name for name, each in parts.world.dialects.items() if each.client is not None]
-            raise UserMistake(f"no such connector: {kept['connector']}. There are: {', '.join(connectors) or 'none'}")
-        needed, given = set(dialect.client.credentials), kept["credentials"]
-        if needed != set(given):
-            raise UserMistake(f"{kept['connector']} needs these credentials: {', '.join(sorted(needed)) or 'none'}")
-        if unfit := sorted(name for name, text in given.items() if not _fits_a_header(text)):
-            raise UserMistake(f"these credentials are empty, or hold what no header can: {', '.join(unfit)}")
-        if kept["name"] in parts.world.rails:
-            raise UserMistake(f"{kept['name']} is a built-in rail; choose another name")
         assert parts.book is not None
         try:
-            await parts.book.add(msgspec.convert({"merchant": owner, **kept}, KeptRail))
-        except AccountTaken as error:
+            await keep_rail(parts.world, parts.book, owner, kept)
+        except (RailRefused, AccountTaken) as error:
             raise UserMistake(str(error)) from error
-        except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at `$.")
-            field = where.rstrip("`").rpartition(".")[2]
-            raise UserMistake(f"{field}: {what}" if field else what) from error
-    return {"merchant": merchant, "rail": kept["name"], "connector": kept["connector"], "account": kept["account"]}
-
-
-def _fits_a_header(text: str) -> bool:
-    return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
+        hooks = await parts.book.hooks(owner)
+    return {
+        "merchant": merchant,
+        "rail": kept["name"],
+        "connector": kept["connector"],
+        "account": kept["account"],
+        "hook": f"/_hooks/{hooks[kept['name']]}",
+    }
 
 
 async def known_rails(settings: Settings, merchant: str) -> list[dict[str, Any]]:
     """A merchant's rails without their secrets. Raises UserMistake."""
     async with _of_merchant(settings, merchant) as (parts, owner):
         assert parts.book is not None
-        found = await parts.book.all(owner)
+        found, hooks = await parts.book.all(owner), await parts.book.hooks(owner)
     return [
         {
             "rail": each.name,
@@ -311,6 +371,8 @@ async def known_rails(settings: Settings, merchant: str) -> list[dict[str, Any]]
             "account": each.account,
             **msgspec.to_builtins(each.settings),
             "credentials": None if each.credentials is None else sorted(each.credentials),
+            "hook": f"/_hooks/{hooks[each.name]}",
+            "look_only_since": each.look_only_since.isoformat() if each.look_only_since is not None else None,
         }
         for each in found
     ]
@@ -323,13 +385,13 @@ async def remove_rail(settings: Settings, merchant: str, name: str) -> bool:
         return await parts.book.remove(owner, name)
 
 
-async def stand_in_front(settings: Settings, merchant: str, name: str) -> dict[str, Any]:
+async def stand_in_front(settings: Settings, merchant: str, name: str, *, shadow: bool = False) -> dict[str, Any]:
     """Let a rail's own credentials in at our dialect of its provider, so that a client need only change its base URL.
 
-    Raises UserMistake.
+    `shadow`: all is relayed, and only written down what would have been refused or joined. Raises UserMistake.
     """
     async with _of_merchant(settings, merchant) as (parts, owner):
-        dialect = await let_in(parts, owner, name)
+        dialect = await let_in(parts, owner, name, shadow=shadow)
     return {
         "merchant": merchant,
         "rail": name,
@@ -338,13 +400,13 @@ async def stand_in_front(settings: Settings, merchant: str, name: str) -> dict[s
     }
 
 
-async def let_in(parts: Wired, owner: UUID, name: str) -> Dialect:
+async def let_in(parts: Wired, owner: UUID, name: str, *, shadow: bool = False) -> Dialect:
     """Make a rail's own credentials count at our dialect of its provider, which is returned. Raises UserMistake."""
     kept = await _kept_rail(parts, owner, name)
     dialect, presented = _presented(parts, kept)
     client = dialect.client
     assert client is not None and kept.credentials is not None
-    profile = {**client.profile(kept.credentials, kept.account), "rail": name, FRONT: name}
+    profile = {**client.profile(kept.credentials, kept.account), "rail": name, FRONT: name, SHADOW: shadow}
     ours = await parts.access.put_credential(
         owner,
         new_id(),

@@ -36,6 +36,10 @@ class Databases:
             self._has_template = True
         return await self._create(f"migrated_{next(self._numbers)}", TEMPLATE)
 
+    async def copy(self, dsn: str) -> str:
+        """The DSN of a new database as that one is now; nobody may be connected to it."""
+        return await self._create(f"copy_{next(self._numbers)}", self._names[dsn])
+
     async def drop(self, dsn: str) -> None:
         """Removes a database made here, whoever may still be connected."""
         await self._execute(f'DROP DATABASE "{self._names.pop(dsn)}" WITH (FORCE)')

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,9 @@ ON_A_DATABASE = [
     ("keys", "revoke", NOBODY, "key_1"),
     ("rails", "list", NOBODY),
     ("rails", "remove", NOBODY, "us"),
+    ("reconcile", "us"),
+    ("recover",),
+    ("import", "us", "--ids", __file__),
     ("worker",),
     ("serve",),
     ("sandbox",),
@@ -123,7 +127,7 @@ def test_every_command_explains_itself(words: tuple[str, ...], tmp_path: Path):
 
 def test_there_are_these_commands():
     assert {" ".join(words) for words in EVERY} >= {
-        *("", "sandbox", "serve", "twin", "worker", "migrate", "verify"),
+        *("", "sandbox", "serve", "twin", "worker", "migrate", "verify", "reconcile", "recover", "import"),
         *("keys", "keys create", "keys list", "keys revoke", "rails", "rails add", "rails list", "rails remove"),
     }
 
@@ -258,9 +262,14 @@ def test_a_rail_is_added_listed_changed_and_removed(cli: Cli):
     assert cli.ok("rails", "list", merchant) == "no rails to real providers\n"
     assert cli.json("rails", "list", merchant) == []
     add = cli.add(merchant, account="1")
-    assert cli.ok(*add, given=cli.given) == "rail us sends over trustly account 1\n"
+    printed = cli.ok(*add, given=cli.given)
+    assert printed.startswith(
+        "rail us sends over trustly account 1\nlet the provider send its notifications to /_hooks/"
+    )
     changed = cli.add(merchant, account="1", duplicates="faithful", at_once="2", per_second="0.5")
     told = cli.json(*changed, given=cli.given)
+    hook = told.pop("hook")
+    assert hook in printed, "changed, a rail keeps its address"
     assert told == {"merchant": merchant, "rail": "us", "connector": "trustly", "account": "1"}
     [rail] = cli.json("rails", "list", merchant)
     assert rail == {
@@ -271,13 +280,94 @@ def test_a_rail_is_added_listed_changed_and_removed(cli: Cli):
         "duplicates": "faithful",
         "at_once": 2,
         "per_s": 0.5,
+        "drift_every_s": 300,
         "credentials": ["access_id", "access_key"],
+        "hook": hook,
+        "look_only_since": None,
     }
     printed = cli.ok("rails", "list", merchant)
-    assert f"us  trustly  1  {BASE_URL}  faithful\n" == printed
+    assert f"us  trustly  1  {BASE_URL}  faithful  {hook}\n" == printed
     assert "planted" not in printed
     assert cli.ok("rails", "remove", merchant, "us") == "removed\n"
     assert "has no rail us" in cli.mistake("rails", "remove", merchant, "us")
+
+
+def test_a_rail_is_told_to_look_and_a_person_lets_it_send_again(cli: Cli):
+    merchant = cli.merchant()
+    chosen = ("--merchant", merchant)
+    assert "there is no rail" in cli.mistake("recover", "--since", "2026-03-01", *chosen)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    cli.ok(*cli.add(merchant, account="7", base_url=nobody), given=cli.given)
+    assert cli.ok("recover", *chosen) == "no rail is looking only\n"
+    result = cli.run("recover", "--since", "2026-03-01", "--json", *chosen)
+    assert result.exit_code == 1, "it looks still"
+    [told] = json.loads(result.stdout)
+    assert (told["merchant"], told["rail"]) == (merchant, "us")
+    assert told["missing"]
+    [rail] = cli.json("rails", "list", merchant)
+    assert rail["look_only_since"] == "2026-03-01T00:00:00+00:00"
+    assert "only looks" in cli.ok("rails", "list", merchant)
+    assert cli.run("recover", *chosen).exit_code == 1
+    assert "--by" in cli.mistake("recover", "--rail", "us", "--done")
+    done = ("recover", "--rail", "us", "--done", "--by", "ann", "--note", "nothing was sent", *chosen)
+    assert cli.ok(*done) == "us sends again\n"
+    assert "not looking only" in cli.mistake(*done)
+    assert cli.json("rails", "list", merchant)[0]["look_only_since"] is None
+
+
+def test_payments_are_imported_and_a_statement_is_reconciled(cli: Cli, tmp_path: Path):
+    merchant = cli.merchant()
+    cli.ok(*cli.add(merchant, account="8", name="eight"), given=cli.given)
+    payments = tmp_path / "payments.csv"
+    payments.write_text("reference,amount,currency,refunds\n1002,100.00,USD,r1=10.00\n1003,ten,USD,\n")
+    result = cli.run("import", "eight", "--csv", str(payments), "--dialect", "native", "--json")
+    assert result.exit_code == 1, "a row was left out"
+    assert [each["outcome"] for each in json.loads(result.stdout)] == ["created", "invalid"]
+    payments.write_text("reference,amount,currency,refunds\n1002,100.00,USD,r1=10.00\n")
+    again = cli.run("import", "eight", "--csv", str(payments), "--dialect", "native")
+    assert (again.exit_code, again.stdout) == (0, "2  1002  known\n")
+    statement = tmp_path / "statement.csv"
+    today = datetime.now(UTC).date()
+    statement.write_text(f"Refund,Sum,Currency,Date\nr1,-10.00,USD,{today}\n")
+    words = ("reconcile", "eight", "--csv", str(statement), "--map", "id=Refund", "--map", "amount=Sum")
+    clean = cli.json(*words)
+    assert (clean["clean"], clean["agreed"]) == (True, [{"currency": "USD", "refunds": 1, "amount": 1_000}])
+    assert cli.ok(*words).endswith("zero differences\n")
+    statement.write_text(f"Refund,Sum,Currency,Date\nr1,-10.01,USD,{today}\nr9,2.00,USD,{today}\n")
+    result = cli.run(*words)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "other_amount    r1  -  there 10.01 USD, here 10.00 USD" in result.stdout
+    assert "missing_here    r9" in result.stdout
+    assert result.stdout.endswith("2 differences\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("reconcile", "nope"), "there is no rail nope"),
+        (("reconcile", "us", "--since", "yesterday"), "no date"),
+        (("reconcile", "us", "--csv", "nowhere.csv"), "cannot be read"),
+        (("reconcile", "us", "--map", "id"), "COLUMN=HEADING"),
+        (("recover", "--since", "soon"), "no date"),
+        (("recover", "--rail", "nope"), "there is no rail nope"),
+        (("import", "us"), "one of --csv, --ids and --since"),
+        (("import", "us", "--csv", "a", "--since", "2026-01-01"), "one of --csv, --ids and --since"),
+        (("import", "us", "--csv", "nowhere.csv"), "cannot be read"),
+    ],
+)
+def test_mistakes_about_a_rail_are_one_sentence(cli: Cli, words: tuple[str, ...], sentence: str):
+    assert sentence in cli.mistake(*words)
+
+
+def test_of_two_rails_of_one_name_the_merchant_must_be_said(cli: Cli, tmp_path: Path):
+    file = tmp_path / "statement.csv"
+    file.write_text("id,amount,currency,date\nr1,1.00,USD,2026-03-02\n")
+    merchants = [cli.merchant(), cli.merchant()]
+    for number, merchant in enumerate(merchants):
+        cli.ok(*cli.add(merchant, account=f"9{number}", name="twice"), given=cli.given)
+    assert "say --merchant" in cli.mistake("reconcile", "twice", "--csv", str(file))
+    result = cli.run("reconcile", "twice", "--csv", str(file), "--merchant", merchants[0], "--json")
+    assert [each["kind"] for each in json.loads(result.stdout)["differences"]] == ["missing_here"]
 
 
 def test_credentials_are_asked_for_at_a_terminal_without_being_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch):

@@ -330,6 +330,7 @@ async def test_credentials_moved_to_another_rail_stay_shut(module_database: str,
         await one.add(merchant)
         connection = await asyncpg.connect(module_database)
         try:
+            await connection.execute("delete from hooks where merchant_id = $1", merchant)
             await connection.execute(
                 f"update rails set {change} where merchant_id = $1 and $2::uuid is not null", merchant, other
             )

@@ -24,12 +24,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moneyback.dialect import AnswerLost, Call, NotConnected, Reply
 from moneyback.simulator.loop import SimLoop, run
-from moneyback.transport import ANSWER_BYTES_MAX, Throttle, Transport
+from moneyback.transport import ANSWER_BYTES_MAX, IN_LINE_MAX, NEXT_CALL_S, Throttle, Transport
 
 T = TypeVar("T")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "Server"], Awaitable[None]]
@@ -641,6 +641,116 @@ def test_a_call_that_is_cancelled_gives_its_slot_back():
             return "its turn came"
 
     assert virtually(story) == "its turn came"
+
+
+SENDS = st.tuples(st.integers(1, 64), st.sampled_from([0.2, 1.0, 10.0, 100.0]), st.integers(1, 40), st.integers(2, 4))
+
+
+@settings(max_examples=40)
+@given(sends=SENDS, seed=st.integers(0, 2**32))
+def test_who_has_a_slot_never_waits_long_for_its_next_call_however_many_are_in_line(
+    sends: tuple[int, float, int, int], seed: int
+):
+    """Armed after its first call, a refund that queued with the others would run into its send deadline."""
+    at_once, per_s, refunds, calls = sends
+
+    async def story(loop: SimLoop) -> tuple[int, list[float], list[float]]:
+        throttle, inside, most = Throttle(at_once, per_s), 0, 0
+        begun, waited = list[float](), list[float]()
+
+        async def refund() -> None:
+            nonlocal inside, most
+            async with throttle.slot(loop.time() + 1_000_000) as slot:
+                inside += 1
+                most = max(most, inside)
+                for _ in range(calls):
+                    since = loop.time()
+                    async with slot.turn(loop.time() + 30):
+                        begun.append(loop.time())
+                        waited.append(loop.time() - since)
+                        await asyncio.sleep(0.1)
+                inside -= 1
+
+        async def stranger() -> None:
+            async with throttle.turn(loop.time() + 1_000_000):
+                begun.append(loop.time())
+
+        await asyncio.gather(*(refund() for _ in range(refunds)), *(stranger() for _ in range(refunds)))
+        return most, begun, waited
+
+    most, begun, waited = virtually(story, seed)
+    assert len(begun) == refunds * (calls + 1)
+    assert most <= at_once
+    assert all(later - earlier >= 1 / per_s - 1e-5 for earlier, later in pairwise(sorted(begun)))
+    assert max(waited) <= NEXT_CALL_S + 1e-5
+
+
+def test_a_look_waits_behind_no_more_refunds_than_have_a_slot():
+    async def story(loop: SimLoop) -> float:
+        throttle = Throttle(at_once=2, per_s=1000)
+
+        async def refund() -> None:
+            async with throttle.slot(loop.time() + 1_000) as slot, slot.turn(loop.time() + 30):
+                await asyncio.sleep(3)
+
+        sends = [asyncio.create_task(refund()) for _ in range(100)]
+        await asyncio.sleep(0.5)
+        before = loop.time()
+        async with throttle.turn(before + 10):
+            waited = loop.time() - before
+        for each in sends:
+            each.cancel()
+        await asyncio.gather(*sends, return_exceptions=True)
+        async with throttle.slot(loop.time() + 1):  # cancelled, they have given everything back
+            return waited
+
+    assert virtually(story) <= 3.1
+
+
+def test_who_finds_no_slot_in_time_and_who_finds_too_long_a_line():
+    async def story(loop: SimLoop) -> list[str]:
+        throttle, told = Throttle(at_once=1, per_s=1000), list[str]()
+
+        async def refund(until: float) -> None:
+            try:
+                async with throttle.slot(until):
+                    await asyncio.sleep(60)
+            except NotConnected as error:
+                told.append(str(error))
+
+        first = asyncio.create_task(refund(100))
+        await asyncio.sleep(0.1)
+        line = [asyncio.create_task(refund(loop.time() + 45)) for _ in range(IN_LINE_MAX)]
+        await asyncio.sleep(0.1)
+        await refund(loop.time() + 45)
+        assert len(told) == 1, "at once"
+        await asyncio.gather(first, *line)
+        async with throttle.slot(loop.time() + 1):
+            return told
+
+    told = virtually(story)
+    assert told[0] == "too many wait for a slot already"
+    assert len(told) == 1 + IN_LINE_MAX and len({*told[1:]}) == 1
+
+
+def test_a_turn_that_comes_to_one_who_was_cancelled_just_then_is_the_next_ones():
+    async def story(loop: SimLoop) -> float:
+        throttle = Throttle(at_once=8, per_s=1)
+
+        async def call() -> None:
+            async with throttle.turn(loop.time() + 9):
+                pass
+
+        await call()
+        waiting = [asyncio.create_task(call()) for _ in range(3)]
+        await asyncio.sleep(1.0)  # the first one's turn comes now
+        for each in waiting[:2]:
+            each.cancel()
+        before = loop.time()
+        await waiting[2]
+        return loop.time() - before
+
+    assert virtually(story) <= 1.1
 
 
 def virtually(story: Callable[[SimLoop], Coroutine[Any, Any, T]], seed: int = 0) -> T:

@@ -28,19 +28,25 @@ from moneyback.api.asgi import header as header_of
 from moneyback.api.auth import asker_of
 from moneyback.api.control import advance_clock, read_books, set_scenario
 from moneyback.api.decode import BOUNDS, BadBody, decode_json, decode_query, is_clean
+from moneyback.api.hooks import serve_hook
 from moneyback.api.metrics import Metrics
 from moneyback.api.mount import BODY_PATIENCE_S, Mount
-from moneyback.api.native import ENDPOINTS, Answer, Asking, BadRequest, Endpoint, Surface
+from moneyback.api.native import ENDPOINTS, Answer, Asking, BadRequest, Endpoint, NoMasterKey, Surface
 from moneyback.api.openapi import dialect_document, native_document, page
 from moneyback.api.problems import RETRY_AFTER_S, problem
 from moneyback.api.twin import Scripted, Twin
 from moneyback.bank.port import Bank
+from moneyback.dialect import Notification
+from moneyback.flows.hear import Answered
 from moneyback.flows.serve_dialect import where
 from moneyback.flows.world import World
 from moneyback.settings import Settings
 from moneyback.store.access import Access
 from moneyback.store.figures import Figures
+from moneyback.store.news import News
 from moneyback.store.port import StoreUnavailable
+from moneyback.store.postgres import PostgresStore
+from moneyback.store.rails import RailBook
 from moneyback.store.reads import Reads
 
 DOCS_CSP: Final = b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -65,7 +71,14 @@ class Parts(Protocol):
     def access(self) -> Access: ...
     @property
     def bank(self) -> Bank: ...
+    @property
+    def store(self) -> PostgresStore: ...
+    @property
+    def news(self) -> News: ...
+    @property
+    def book(self) -> RailBook | None: ...
     async def figures(self) -> Figures: ...
+    async def send_on(self, heard: Answered, sent: Notification) -> None: ...
 
 
 class Router:
@@ -139,7 +152,7 @@ class Application:
 
     def _open(self, parts: Parts) -> None:
         self._parts = parts
-        self._surface = Surface(parts.world, parts.reads)
+        self._surface = Surface(parts.world, parts.reads, parts.store, parts.news, parts.book)
         dialects, settings = parts.world.dialects, self._settings
         if settings.twin is not None:
             scripted = Scripted(settings.faults, settings.seed, settings.slow_s, settings.lag_s)
@@ -157,6 +170,10 @@ class Application:
             await mount(scope, receive, send)
         elif first == "v1":
             await _send(scope, send, await self._guarded(self._native(scope, path, receive)))
+        elif first == "_hooks" and self._twin is None:
+            assert self._parts is not None
+            parts = self._parts
+            await serve_hook(parts.world, parts.news, self._metrics, parts.send_on, scope, receive, send)
         elif first == "_control" and self._settings.sandbox:
             await _send(scope, send, await self._guarded(self._control(scope, path, receive)))
         elif self._twin is not None and path not in TWIN_PLAIN:
@@ -172,6 +189,8 @@ class Application:
             return _problem(400, "bad_request", str(error))
         except BadBody as error:
             return _problem(400, "bad_body", str(error))
+        except NoMasterKey:
+            return _problem(503, "no_master_key", "This process has no master key: rails cannot be kept here.")
         except TooLarge:
             body = problem(413, "too_large", f"A body has at most {BOUNDS.size_max} bytes.")
             return Answer(413, body, ((b"connection", b"close"),))
@@ -256,6 +275,7 @@ class Application:
                 await self._parts.world.store.now()
                 return Answer(200, b'{"status":"ready"}')
             case "/metrics":
+                self._metrics.rails(self._parts.world.own_rails.values())
                 return Answer(200, await self._metrics.text(self._parts.figures), media_type=METRICS)
             case "/docs" | "/docs/":
                 policy = ((b"content-security-policy", DOCS_CSP),)

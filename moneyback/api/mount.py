@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
@@ -30,9 +30,10 @@ from moneyback.api.asgi import (
     segments,
 )
 from moneyback.api.decode import BOUNDS, BadBody, Bounds, decode, decode_query, is_clean
-from moneyback.dialect import Caller, Dialect, Fault, Incoming, Outgoing, Route
-from moneyback.flows.front import front_of, relay, relayed_call, serve_in_front
+from moneyback.dialect import Call, Caller, Dialect, Fault, Incoming, Outgoing, Route
+from moneyback.flows.front import front_of, relay, serve_in_front
 from moneyback.flows.serve_dialect import serve, unavailable, where
+from moneyback.flows.shadow import in_shadow, watch
 from moneyback.flows.world import Rail, World
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
@@ -145,7 +146,8 @@ class Mount:
             if (chosen is None or chosen[0].kind == "relayed") and clean:
                 front = await self._front(incoming)
                 if front is not None:
-                    return await self._relay(scope, receive, front, incoming)
+                    raw = await self._raw(scope, receive, RELAYED_BODY_MAX)
+                    return await self._relay(scope, front, incoming, raw)
             if not found.routes:
                 raise _Refused(Fault.NOT_FOUND)
             if incoming.method == "OPTIONS" and "OPTIONS" not in found.routes:
@@ -153,13 +155,15 @@ class Mount:
             route, held = self._route(found, incoming.method)
             incoming = replace(incoming, arguments=held, query=_query(scope), headers=_checked(headers))
             caller = await self._caller(route, incoming)
-            body, encoding = await self._body(scope, receive, route)
-            incoming = replace(incoming, body=body, encoding=encoding)
             rail = front_of(self._world, caller)
+            if rail is not None and route.kind == "guarded" and in_shadow(caller):
+                return await self._watch(scope, receive, rail, route, incoming, caller)
+            raw = await self._raw(scope, receive, self._bounds.size_max)
+            incoming = self._decoded(raw, scope, route, incoming)
             if rail is None:
                 return await serve(self._world, self._reads, self._dialect, route, incoming, caller)
             said = await serve_in_front(self._world, self._reads, self._dialect, rail, route, incoming, caller)
-            return said if said is not None else await self._relay(scope, receive, rail, incoming)
+            return said if said is not None else await self._relay(scope, rail, incoming, raw)
         except _Refused as refused:
             return await self._refuse(refused, incoming)
         except StoreUnavailable as error:
@@ -195,39 +199,58 @@ class Mount:
             return None
         return front_of(self._world, Caller(merchant=known.merchant, profile=known.profile))
 
-    async def _relay(self, scope: Scope, receive: Receive, rail: Rail, incoming: Incoming) -> Outgoing:
+    async def _relay(self, scope: Scope, rail: Rail, incoming: Incoming, body: bytes) -> Outgoing:
         """Hand a client's own request on as it came, under the provider's base URL."""
+        return await relay(self._world, self._dialect, rail, self._own_call(scope, incoming, body), incoming)
+
+    async def _watch(
+        self, scope: Scope, receive: Receive, rail: Rail, route: Route, incoming: Incoming, caller: Caller
+    ) -> Outgoing:
+        """The same, after a look at what we would have said."""
+        body = await self._raw(scope, receive, RELAYED_BODY_MAX)
+        call = self._own_call(scope, incoming, body)
+        try:
+            read = self._decoded(body, scope, route, incoming)
+        except _Refused:  # the provider will say so itself
+            return await relay(self._world, self._dialect, rail, call, incoming)
+        return await watch(self._world, self._reads, self._dialect, rail, route, read, caller, call)
+
+    def _own_call(self, scope: Scope, incoming: Incoming, body: bytes) -> Call:
+        """What a client would have sent to its provider. Raises _Refused for a path that leads to no provider."""
         path = _raw_path(scope)[len(scope.get("root_path", "") + self._prefix) :]
         base = self._dialect.base_path
         if not path.startswith(base):
             raise _Refused(Fault.NOT_FOUND)
-        declared = header(scope, b"content-length")
+        query = scope.get("query_string", b"").decode("latin-1")
+        return Call(
+            method=incoming.method,
+            path=path[len(base) :] + (f"?{query}" if query else ""),
+            headers=_checked(incoming.headers),
+            body=body,
+        )
+
+    async def _raw(self, scope: Scope, receive: Receive, size_max: int) -> bytes:
+        """The body as it came. What a client sends along with a GET means nothing."""
+        if scope["method"] in ("GET", "HEAD"):
+            return b""
         try:
             async with asyncio.timeout(BODY_PATIENCE_S):
-                body = await read_body(receive, RELAYED_BODY_MAX, declared) if incoming.method != "GET" else b""
+                return await read_body(receive, size_max, header(scope, b"content-length"))
         except TooLarge:
             raise _Refused(Fault.TOO_LARGE, headers={"Connection": "close"}) from None
         except TimeoutError:
             raise _Refused(Fault.BAD_BODY, "The body did not come in time.", {"Connection": "close"}) from None
-        call = relayed_call(
-            incoming.method, path[len(base) :], scope.get("query_string", b""), _checked(incoming.headers), body
-        )
-        return await relay(self._world, self._dialect, rail, call, incoming)
 
-    async def _body(self, scope: Scope, receive: Receive, route: Route) -> tuple[Any, Any]:
+    def _decoded(self, body: bytes, scope: Scope, route: Route, incoming: Incoming) -> Incoming:
+        """The request with its body read as one of those the route accepts."""
         if route.method in ("GET", "HEAD"):
-            return None, "none"  # whatever a client sends along means nothing there
+            return incoming
         declared = header(scope, b"content-type") or b""
         try:
-            async with asyncio.timeout(BODY_PATIENCE_S):
-                body = await read_body(receive, self._bounds.size_max, header(scope, b"content-length"))
-            return decode(body, declared.decode("latin-1"), route.accepts, self._bounds)
-        except TooLarge:
-            raise _Refused(Fault.TOO_LARGE, headers={"Connection": "close"}) from None
-        except TimeoutError:
-            raise _Refused(Fault.BAD_BODY, "The body did not come in time.", {"Connection": "close"}) from None
+            read, encoding = decode(body, declared.decode("latin-1"), route.accepts, self._bounds)
         except BadBody as error:
             raise _Refused(Fault.BAD_BODY, str(error)) from None
+        return replace(incoming, body=read, encoding=encoding)
 
     async def _refuse(self, refused: _Refused, incoming: Incoming) -> Outgoing:
         with suppress(StoreUnavailable):  # the time is a courtesy here

@@ -19,17 +19,21 @@ from moneyback.api.asgi import JSON, encode_json
 from moneyback.api.problems import PROBLEM, problem, reasons, refused
 from moneyback.api.views import (
     EventView,
+    FindingView,
     HistoryView,
     MovementView,
     OrderRefundView,
     PaymentView,
+    RailView,
     RefundabilityView,
     RefundView,
     SeenView,
     event_view,
+    finding_view,
     history_view,
     movement_view,
     payment_view,
+    rail_view,
     refund_view,
     seen_view,
 )
@@ -60,6 +64,7 @@ from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import AddPayment
 from moneyback.flows.add_payment import NATIVE, add_payment
 from moneyback.flows.await_answer import await_answer
+from moneyback.flows.keep_rail import RailRefused, keep_rail
 from moneyback.flows.request_refund import (
     SETTLING,
     admit_refund,
@@ -70,7 +75,11 @@ from moneyback.flows.request_refund import (
 )
 from moneyback.flows.world import World
 from moneyback.store.access import SCOPES
+from moneyback.store.figures import money_in_doubt, open_findings
+from moneyback.store.news import News
 from moneyback.store.port import Cursor, StoreUnavailable
+from moneyback.store.postgres import PostgresStore
+from moneyback.store.rails import AccountTaken, RailBook
 from moneyback.store.reads import PaymentsAsked, Place, Reads, RefundsAsked
 
 WAIT_S: Final = 10.0
@@ -94,6 +103,10 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 class BadRequest(Exception):
     """The request's shape is wrong; the message says how, for the person who wrote it."""
+
+
+class NoMasterKey(Exception):
+    """This process has no master key: rails can neither be kept nor shown."""
 
 
 class Asker(msgspec.Struct, frozen=True):
@@ -133,6 +146,9 @@ class Surface(msgspec.Struct, frozen=True):
 
     world: World
     reads: Reads
+    store: PostgresStore
+    news: News
+    book: RailBook | None = None  # None: this process has no master key, and rails stay as they are
 
 
 Handler = Callable[[Surface, Asker, Asking], Awaitable[Answer]]
@@ -225,6 +241,20 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Why a case can be closed."""
 
     note: Words
+
+
+class NewRail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account at a real provider. Added again under its name, it is changed; it stays on its account."""
+
+    name: Name
+    connector: Name
+    account: Name
+    base_url: Name
+    credentials: dict[str, str]
+    duplicates: Literal["join", "faithful"] = "join"
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    per_second: Annotated[float, msgspec.Meta(ge=0.2, le=1000)] = 10.0
+    drift_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
 
 
 # --- refunds ---------------------------------------------------------------------------------------------------------
@@ -581,6 +611,75 @@ def _cursor(text: str | None) -> Cursor:
 
 def _cursor_text(cursor: Cursor) -> str:
     return f"{cursor.epoch}-{cursor.xid}-{cursor.id}"
+
+
+# --- rails -----------------------------------------------------------------------------------------------------------
+
+
+async def list_rails(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """The merchant's rails with what is in doubt on each; built-in ones only where something is."""
+    doubt = await money_in_doubt(surface.store, asker.merchant)
+    findings = await open_findings(surface.store, asker.merchant)
+    kept = {each.name: each for each in await _book(surface).all(asker.merchant)} if surface.book else {}
+    hooks = await _book(surface).hooks(asker.merchant) if surface.book else {}
+    names = sorted({*kept, *(each.rail for each in doubt)})
+    return _page([rail_view(each, kept.get(each), hooks.get(each), doubt, findings) for each in names], None)
+
+
+async def create_rail(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Keep a rail to a real provider, or change the one of that name. Its credentials are never shown again."""
+    asked, book = _shaped(asking.body, NewRail), _book(surface)
+    settings = {
+        "base_url": asked.base_url,
+        "duplicates": asked.duplicates,
+        "at_once": asked.at_once,
+        "per_s": asked.per_second,
+        "drift_every_s": asked.drift_every_s,
+    }
+    if asked.base_url.startswith("http:"):
+        raise BadRequest("base_url begins with https://; rails to this machine are added with `moneyback rails add`")
+    kept = {
+        "name": asked.name,
+        "connector": asked.connector,
+        "account": asked.account,
+        "settings": settings,
+        "credentials": asked.credentials,
+    }
+    try:
+        rail = await keep_rail(surface.world, book, asker.merchant, kept)
+    except RailRefused as error:
+        raise BadRequest(str(error)) from error
+    except AccountTaken as error:
+        return Answer(409, problem(409, "account_taken", str(error)))
+    hooks = await book.hooks(asker.merchant)
+    return _json(201, rail_view(rail.name, rail, hooks.get(rail.name), (), ()))
+
+
+async def remove_rail(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Take a rail out of use; refused while a refund on it has not ended."""
+    name = asking.arguments["name"]
+    kept = next((each for each in await _book(surface).all(asker.merchant) if each.name == name), None)
+    if kept is None:
+        return Answer(404, problem(404, "rail_not_found", "There is no such rail."))
+    if not await _book(surface).remove(asker.merchant, name):
+        return Answer(409, problem(409, "rail_in_use", "A refund on this rail has not ended."))
+    return _json(200, rail_view(name, kept, None, (), ()))
+
+
+async def list_findings(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Differences between the providers' lists and our books, newest first: open ones, or with `all` every one."""
+    open_only = asking.query.get("all", "") in ("", "false", "0")
+    found = await surface.news.findings(
+        asker.merchant, asking.query.get("rail") or None, open_only=open_only, limit=_limit(asking.query)
+    )
+    return _page([finding_view(each) for each in found], None)
+
+
+def _book(surface: Surface) -> RailBook:
+    """Raises NoMasterKey where this process cannot seal a rail's credentials."""
+    if surface.book is None:
+        raise NoMasterKey
+    return surface.book
 
 
 # --- answering once --------------------------------------------------------------------------------------------------
@@ -975,6 +1074,41 @@ ENDPOINTS: Final = (
         gives=OrderRefundView,
         statuses=(202,),
         keyed=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/rails",
+        scope="keys:write",
+        handle=create_rail,
+        summary="Add or change a rail",
+        takes=NewRail,
+        gives=RailView,
+        statuses=(201,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/rails",
+        scope="payments:read",
+        handle=list_rails,
+        summary="List rails, and what is in doubt on each",
+        gives=list[RailView],
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/findings",
+        scope="payments:read",
+        handle=list_findings,
+        summary="List differences from providers' lists",
+        gives=list[FindingView],
+        query=("rail", "all", "limit"),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/rails/{name}",
+        scope="keys:write",
+        handle=remove_rail,
+        summary="Take a rail out of use",
+        gives=RailView,
     ),
     Endpoint(
         method="GET",

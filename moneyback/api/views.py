@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,9 @@ from moneyback.core.payment import Condition, Parts, Payment
 from moneyback.core.plan import Children
 from moneyback.core.records import Case, Dispute, EventRow, External
 from moneyback.core.refund import Attempt, Evidence, Refund, State
+from moneyback.store.figures import InDoubt, OpenFindings
+from moneyback.store.news import Finding
+from moneyback.store.rails import KeptRail
 
 View = TypeVar("View", bound=msgspec.Struct)
 
@@ -32,6 +35,57 @@ class Doubt(msgspec.Struct, frozen=True):
     since: datetime
     next_look_at: datetime | None
     person_since: datetime | None
+
+
+class DoubtView(msgspec.Struct, frozen=True, kw_only=True):
+    """Money of one rail and currency whose outcome is not known, and when its provider is asked next."""
+
+    currency: str
+    amount: int
+    refunds: int
+    since: datetime
+    next_look_at: datetime | None
+
+
+class RailView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rail. Of its credentials only the names are shown, and None when no key of ours opens them.
+
+    `hook` is where its provider sends notifications. Built-in rails have no connector.
+    """
+
+    name: str
+    object: str = "rail"
+    connector: str | None
+    account: str | None
+    base_url: str | None
+    duplicates: str | None
+    at_once: int | None
+    per_second: float | None
+    drift_every_s: int | None
+    credentials: list[str] | None
+    hook: str | None
+    look_only_since: datetime | None
+    open_findings: int
+    doubt: list[DoubtView]
+
+
+class FindingView(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between a provider's list and our books."""
+
+    rail: str
+    object: str = "finding"
+    kind: str
+    provider_refund: str
+    provider_payment: str
+    payment: str | None
+    refund: str | None
+    currency: str | None
+    theirs: int | None
+    ours: int | None
+    note: str
+    found_at: datetime
+    settled_at: datetime | None
+    settled_by: str | None
 
 
 class RefundView(msgspec.Struct, frozen=True, kw_only=True):
@@ -393,4 +447,56 @@ def movement_view(movement: Movement) -> MovementView:
         amount=movement.amount,
         currency=movement.currency,
         time=movement.at,
+    )
+
+
+def rail_view(
+    name: str, kept: KeptRail | None, hook: str | None, doubt: Iterable[InDoubt], findings: Iterable[OpenFindings]
+) -> RailView:
+    """A rail as it is kept, or a built-in one, with its figures."""
+    settings = kept.settings if kept is not None else None
+    return RailView(
+        name=name,
+        connector=kept.connector if kept is not None else None,
+        account=kept.account if kept is not None else None,
+        base_url=settings.base_url if settings is not None else None,
+        duplicates=settings.duplicates if settings is not None else None,
+        at_once=settings.at_once if settings is not None else None,
+        per_second=settings.per_s if settings is not None else None,
+        drift_every_s=settings.drift_every_s if settings is not None else None,
+        credentials=None if kept is None or kept.credentials is None else sorted(kept.credentials),
+        hook=f"/_hooks/{hook}" if hook is not None else None,
+        look_only_since=kept.look_only_since if kept is not None else None,
+        open_findings=sum(each.count for each in findings if each.rail == name),
+        doubt=[
+            DoubtView(
+                currency=each.currency,
+                amount=each.amount,
+                refunds=each.count,
+                since=each.since,
+                next_look_at=each.next_look_at,
+            )
+            for each in doubt
+            if each.rail == name
+        ],
+    )
+
+
+def finding_view(found: Finding) -> FindingView:
+    """A difference as it was written down."""
+    assert found.found_at is not None, "it was read from where findings are kept"
+    return FindingView(
+        rail=found.rail,
+        kind=found.kind,
+        provider_refund=found.reference,
+        provider_payment=found.payment,
+        payment=outward(PAYMENT, found.payment_id) if found.payment_id is not None else None,
+        refund=outward(REFUND, found.refund_id) if found.refund_id is not None else None,
+        currency=found.currency,
+        theirs=found.theirs,
+        ours=found.ours,
+        note=found.note,
+        found_at=found.found_at,
+        settled_at=found.settled_at,
+        settled_by=found.settled_by,
     )

@@ -233,6 +233,21 @@ class ExpireLease(msgspec.Struct, frozen=True, kw_only=True):
         return Footprint(payments=(self.payment,), refunds=(self.refund,))
 
 
+class HandOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A ready refund cannot be sent here: once it has waited for `after` (business time), a person is to see it."""
+
+    merchant: UUID
+    refund: UUID
+    payment: UUID
+    after: timedelta
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment, then the refund."""
+        return Footprint(payments=(self.payment,), refunds=(self.refund,))
+
+
 class NameRefund(msgspec.Struct, frozen=True, kw_only=True):
     """Its client is about to be told an id for the first time: the provider's if it is known by now, else ours."""
 
@@ -314,7 +329,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """One thing seen of a payment, other than of one of our refunds.
 
     `kind`: captured (`amount` is the new total), external, external_undone, dispute_open, dispute_won, dispute_lost,
-    claw_back (a bank return of `amount`), canceled, failed (it will not come in), noted (nothing of the money).
+    claw_back (a bank return of `amount`), canceled, failed (it will not come in), noted (nothing of the money),
+    remainder (`amount` is what the provider says is left: it closes a `rail_gap`, and never opens one).
     `reference` is the provider's id of the thing seen.
     """
 
@@ -361,6 +377,86 @@ class LetGo(msgspec.Struct, frozen=True, kw_only=True):
         return Footprint(payments=(self.payment,))
 
 
+class ArmRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """Let an authorisation go at its provider: the call is written down, as release `release`, before it is made.
+
+    `pre_read` is what the provider showed just before. `unsent`: no call can be made now, and why; the release has
+    failed then, and may be asked for again.
+    """
+
+    merchant: UUID
+    payment: UUID
+    release: UUID
+    dialect_id: str  # the release's id for its client
+    evidence: UUID
+    terms: TermsOf
+    pre_read: Mapping[str, Any] = {}
+    unsent: str | None = None
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment."""
+        return Footprint(payments=(self.payment,))
+
+
+class ObserveRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what was seen of one release. Never refused for its content.
+
+    `looks`: this was its look of that number (None: no look); two who looked at once count as one. `evidence` names
+    what follows from the look itself.
+    """
+
+    merchant: UUID
+    payment: UUID
+    release: UUID
+    evidence: UUID
+    terms: TermsOf
+    observations: tuple[Observation, ...] = ()
+    looks: int | None = None
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment; with all that hangs on it where a contradiction is found."""
+        return Footprint(payments=(self.payment,))
+
+
+class ExpireRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """An armed release's lease ran out in real time: its outcome is unknown. Nothing else follows from age."""
+
+    merchant: UUID
+    payment: UUID
+    release: UUID
+    evidence: UUID
+    terms: TermsOf
+    key: None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment."""
+        return Footprint(payments=(self.payment,))
+
+
+class ResolveRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer to doubt about a payment's release, bound to the evidence it saw."""
+
+    merchant: UUID
+    payment: UUID
+    executed: bool
+    evidence_version: int
+    evidence: UUID
+    by: str
+    note: str
+    terms: TermsOf
+    key: Keyed | None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """The payment."""
+        return Footprint(payments=(self.payment,))
+
+
 class CloseCase(msgspec.Struct, frozen=True, kw_only=True):
     """A person closes a contradiction on a payment."""
 
@@ -400,12 +496,17 @@ Command = (
     | TakeFence
     | Observe
     | ExpireLease
+    | HandOver
     | NameRefund
     | Nudge
     | Resolve
     | RegisterPayment
     | ObservePayment
     | LetGo
+    | ArmRelease
+    | ObserveRelease
+    | ExpireRelease
+    | ResolveRelease
     | CloseCase
     | SaveAnswer
 )

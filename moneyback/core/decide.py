@@ -14,9 +14,12 @@ from msgspec.structs import replace
 from moneyback.core.admission import admit, admit_order
 from moneyback.core.commands import (
     Arm,
+    ArmRelease,
     CloseCase,
     Command,
     ExpireLease,
+    ExpireRelease,
+    HandOver,
     Keyed,
     LetGo,
     NameRefund,
@@ -24,11 +27,13 @@ from moneyback.core.commands import (
     Nudge,
     Observe,
     ObservePayment,
+    ObserveRelease,
     RegisterPayment,
     Replayed,
     RequestOrderRefund,
     RequestRefund,
     Resolve,
+    ResolveRelease,
     Result,
     SaveAnswer,
     TakeFence,
@@ -38,8 +43,8 @@ from moneyback.core.plan import Facts, MoreFacts, Plan
 from moneyback.core.records import KeyRow
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.core.registration import register
-from moneyback.core.release import let_go
-from moneyback.core.sending import arm, name_refund, take_fence
+from moneyback.core.release import arm_release, expire_release, let_go, observe_release, resolve_release
+from moneyback.core.sending import arm, hand_over, name_refund, take_fence
 
 Decision = Plan | Refusal | MoreFacts
 
@@ -118,6 +123,8 @@ def _decide(command: Command, facts: Facts, now: Now, number: int | None) -> Dec
             return observe(command, facts, now)
         case ExpireLease():
             return expire_lease(command, facts, now)
+        case HandOver():
+            return hand_over(command, facts, now)
         case NameRefund():
             return name_refund(command, facts)
         case Nudge():
@@ -130,6 +137,14 @@ def _decide(command: Command, facts: Facts, now: Now, number: int | None) -> Dec
             return observe_payment(command, facts, now)
         case LetGo():
             return let_go(command, facts, now)
+        case ArmRelease():
+            return arm_release(command, facts, now)
+        case ObserveRelease():
+            return observe_release(command, facts, now)
+        case ExpireRelease():
+            return expire_release(command, facts, now)
+        case ResolveRelease():
+            return resolve_release(command, facts, now)
         case CloseCase():
             return close_case(command, facts, now)
         case SaveAnswer():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
+from uuid import uuid5
 
 from msgspec.structs import replace
 
@@ -151,7 +152,11 @@ def nudge(command: Nudge, facts: Facts, now: Now) -> Plan | Refusal | MoreFacts:
 
 
 def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | MoreFacts:
-    """A person says executed or not sent. Bound to the evidence seen; "not sent" only after the horizon."""
+    """A person says executed or not sent. Bound to the evidence seen.
+
+    "Not sent" counts only once looking past the horizon has handed the doubt to a person: what was asked for earlier
+    names an older version of the evidence, however late it is committed.
+    """
     found = own_refund(command, facts)
     if isinstance(found, Refusal):
         return found
@@ -163,7 +168,7 @@ def resolve_doubt(command: Resolve, facts: Facts, now: Now) -> Plan | Refusal | 
     if not command.executed and refund.execution_seen and not refund.held_by_review:
         return refuse(Reason.STATE_FORBIDS, state=refund.state.value, execution_seen=True)
     opens = _person_from(refund, command.terms(payment))
-    if not command.executed and opens is not None and now.business < opens:
+    if not command.executed and opens is not None and (now.business < opens or not _handed_over(refund, opens)):
         return refuse(Reason.STATE_FORBIDS, state=refund.state.value, not_sent_from=opens)
     seen = Observation(
         id=command.evidence,
@@ -188,6 +193,13 @@ def _person_from(refund: Refund, terms: Terms) -> datetime | None:
     if refund.generation == 0 or refund.doubt_since is None:
         return None
     return refund.doubt_since + terms.horizon
+
+
+def _handed_over(refund: Refund, opens: datetime) -> bool:
+    """Whether the engine has asked a person after the horizon; nobody waits for a look once looking has given up."""
+    if refund.human_since is None:
+        return False
+    return refund.human_since >= opens or refund.look_at is None
 
 
 def _told(story: Callable[[Ink], Refund], refund: Refund, payment: Payment, facts: Facts, now: Now) -> Plan | MoreFacts:
@@ -447,19 +459,38 @@ def _evidence(ink: Ink, refund: Refund, seen: Observation, counted: bool) -> Evi
 
 
 def _look_again(ink: Ink, refund: Refund, terms: Terms, looked: bool) -> Refund:
-    """The next look; once the horizon has passed, doubt also waits for a person. Looking goes on."""
+    """The next look; once one past the horizon settled nothing, doubt also waits for a person. Looking goes on."""
     if refund.state not in LOOKED_AT or (refund.generation == 0 and refund.state is State.NEEDS_REVIEW):
         return refund
     looks = refund.looks + 1 if looked else 0 if refund.look_at is None else refund.looks
     after = LOOK_AFTER[min(looks, len(LOOK_AFTER) - 1)]
-    done = looks >= len(LOOK_AFTER)
+    opens = _person_from(refund, terms)
+    past = opens is None or ink.at >= opens
+    done = past and looks >= len(LOOK_AFTER)
     claimed_until = None if looked else refund.claimed_until  # the looker is done; the next look need not wait for it
     refund = replace(refund, looks=looks, look_at=None if done else ink.at + after, claimed_until=claimed_until)
-    doubted = refund.doubt_since if refund.state is State.UNKNOWN else None
-    settles_alone = not done and (doubted is None or ink.at < doubted + terms.horizon)
-    if refund.human_since is None and not settles_alone:
-        refund = replace(refund, human_since=ink.at)
-    return refund
+    unasked = refund.human_since is None or (opens is not None and refund.human_since < opens)
+    return _hand_over(ink, refund) if unasked and (done if opens is None else past) else refund
+
+
+def _hand_over(ink: Ink, refund: Refund) -> Refund:
+    """A person's turn. That is a piece of evidence too: an answer made ready before it was made too early."""
+    version = refund.evidence_version + 1
+    ink.evidence.append(
+        Evidence(
+            merchant=refund.merchant,
+            id=uuid5(refund.id, f"handed over {version}"),
+            payment=refund.payment,
+            refund=refund.id,
+            event="handed_over",
+            grade=Grade.PERSON,
+            source="look",
+            at=ink.at,
+            digest=f"handed_over:{version}",
+            generation=refund.generation,
+        )
+    )
+    return replace(refund, human_since=ink.at, evidence_version=version)
 
 
 def observe_payment(command: ObservePayment, facts: Facts, now: Now) -> Plan | Refusal | MoreFacts:
@@ -508,6 +539,8 @@ def _see(ink: Ink, seen: Sighting) -> bool:
             return _see_canceled(ink, seen)
         case "noted":
             return False
+        case "remainder":
+            return _see_remainder(ink, seen)
         case "claw_back":
             return _claw_back(ink, seen)
         case "dispute_open" | "dispute_won" | "dispute_lost":
@@ -536,6 +569,18 @@ def _undo_external(ink: Ink, seen: Sighting) -> bool:
         fee_used=payment.fee_used - max(0, external.fee_return),
     )
     ink.settle_excess()
+    return True
+
+
+def _see_remainder(ink: Ink, seen: Sighting) -> bool:
+    """What the provider says remains of a payment that was imported with another figure than ours."""
+    payment = ink.payment
+    ours = max(0, payment.captured - payment.refunded - payment.external - payment.clawed_back)
+    gap = (seen.amount - ours) or None
+    if payment.rail_gap is None or gap == payment.rail_gap:
+        return False
+    word = "payment.rail_gap_closed" if gap is None else "payment.rail_gap_moved"
+    ink.change(word, {"provider_left": seen.amount, "ours": ours}, rail_gap=gap)
     return True
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from moneyback.core.commands import Arm, Moved, NameRefund, Now, TakeFence, Terms
+from moneyback.core.commands import Arm, HandOver, Moved, NameRefund, Now, TakeFence, Terms
 from moneyback.core.moves import ChildrenNeeded, Ink
 from moneyback.core.payment import Amounts, Asked, Payment, amount_reasons, standing_reasons
 from moneyback.core.plan import Facts, MoreFacts, Plan
@@ -33,6 +33,19 @@ def take_fence(command: TakeFence, facts: Facts, now: Now) -> Plan | Refusal:
         return refuse(Reason.STATE_FORBIDS, fence=payment.fence)
     fenced = replace(payment, fence=refund.id, version=payment.version + 1, updated_at=now.business)
     return Plan(result=Moved(refund, fenced, changed=False), payments=(fenced,))
+
+
+def hand_over(command: HandOver, facts: Facts, now: Now) -> Plan | Refusal:
+    """A refund that waits although nothing stands before it is a person's too. It stays ready, and may yet be sent."""
+    found = own_refund(command, facts)
+    if isinstance(found, Refusal):
+        return found
+    payment, refund = found
+    waits = refund.state is State.READY and now.business >= refund.updated_at + command.after
+    if not waits or refund.human_since is not None:
+        return Plan(result=Moved(refund, payment, changed=False))
+    stranded = replace(refund, human_since=now.business)
+    return Plan(result=Moved(stranded, payment, changed=False), refunds=(stranded,))
 
 
 def name_refund(command: NameRefund, facts: Facts) -> Plan | Refusal:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from moneyback.core.commands import Keyed, RegisterPayment, Replayed, Standing
+from msgspec.structs import replace
+
+from moneyback.core.commands import Keyed, ObservePayment, RegisterPayment, Replayed, Sighting, Standing
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refusals import Refusal
 from moneyback.core.registration import own_reference
@@ -30,13 +32,14 @@ async def add_payment(
     key: Keyed | None = None,
     earlier: tuple[SeenRefund, ...] = (),
     left: int | None = None,
+    sightings: tuple[Sighting, ...] = (),
 ) -> Standing | Replayed | Refusal:
     """Register a payment; an equal one with the same `reference` is found again. Replayed only under a `key`.
 
     `asked.document` is what its dialect remembers of it, checked by the dialect. `earlier` are refunds its provider
     made before, and `left` is what the provider says remains: if we come to another figure, nothing is sent until
-    somebody has looked. Raises ValueError with a sentence for dialect data the dialect cannot read, KeyError for an
-    unknown rail.
+    somebody has looked. `sightings` is what else had happened to it. Raises ValueError with a sentence for dialect data
+    the dialect cannot read, KeyError for an unknown rail.
     """
     rail = world.rail(merchant, rail_name)
     now = (await world.store.now()).business
@@ -67,7 +70,7 @@ async def add_payment(
         condition=condition,
         authorized=0 if condition is Condition.CAPTURED else asked.amount,
         captured=captured,
-        rail_gap=_gap(left, captured, external),
+        rail_gap=_gap(left, captured, external, sightings),
         fees=asked.fees,
         parts=asked.parts,
         captured_at=(captured_at or now) if condition is Condition.CAPTURED else None,
@@ -93,10 +96,29 @@ async def add_payment(
     assert isinstance(result, Standing | Replayed | Refusal)
     if isinstance(result, Standing) and result.created and scenario is not None and rail.opened is not None:
         await rail.opened(result.payment)  # so that a scripted dispute or return happens without a refund
+    if isinstance(result, Standing) and result.created and sightings:
+        return replace(result, payment=await see(world, result.payment, sightings, source="registered"))
     return result
 
 
-def _gap(left: int | None, captured: int, external: tuple[tuple[str, int], ...]) -> int | None:
+async def see(world: World, payment: Payment, sightings: tuple[Sighting, ...], *, source: str) -> Payment:
+    """Record what was seen of a payment beside refunds of it; told again, it changes nothing."""
+    for each in sightings:
+        evidence = world.new_id()
+        seen = await world.store.submit(
+            ObservePayment(
+                merchant=payment.merchant, payment=payment.id, evidence=evidence, sighting=each, source=source
+            )
+        )
+        assert isinstance(seen, Standing)
+        payment = seen.payment
+    return payment
+
+
+def _gap(
+    left: int | None, captured: int, external: tuple[tuple[str, int], ...], sightings: tuple[Sighting, ...]
+) -> int | None:
     """How far the provider's remainder is from ours; None where they agree, or it shows none."""
-    gap = 0 if left is None else left - max(0, captured - sum(amount for _, amount in external))
+    gone = sum(amount for _, amount in external) + sum(each.amount for each in sightings if each.kind == "claw_back")
+    gap = 0 if left is None else left - max(0, captured - gone)
     return gap or None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -25,7 +24,9 @@ from moneyback.core.commands import (
 )
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import Refund
+from moneyback.core.refusals import Reason, Refusal
 from moneyback.dialect import (
+    AddPayment,
     AnswerLost,
     Ask,
     AskOrderRefund,
@@ -41,10 +42,14 @@ from moneyback.dialect import (
     Incoming,
     NotConnected,
     Outgoing,
+    ReleasePayment,
     Route,
+    SeePayment,
 )
-from moneyback.flows.add_payment import add_payment
-from moneyback.flows.request_refund import await_refund
+from moneyback.flows.add_payment import add_payment, see
+from moneyback.flows.adopt import adopt
+from moneyback.flows.measure_refunds import measured_first, measured_refunds
+from moneyback.flows.request_refund import SETTLING, await_refund
 from moneyback.flows.send_refund import drive
 from moneyback.flows.serve_dialect import Serving, answered, unavailable
 from moneyback.flows.world import Rail, World
@@ -55,11 +60,14 @@ FRONT: Final = "front"
 """The member of a credential's profile that names the rail it stands in front of."""
 RELAY_S: Final = 60.0
 FETCH_S: Final = 10.0
+OWN_NUMBERS: Final = 900_000_000_000_000
+"""What numeric ids of ours begin with where a provider gives out numbers too: fifteen digits, the first of them a 9."""
+OUT_OF_ROOM: Final = (Reason.EXCEEDS_REFUNDABLE, Reason.NOTHING_LEFT)
 NAME_WITHIN_S: Final = 10.0
 """How long the provider's own id of a refund is waited for before its client is told one of ours."""
 
 _WHOLE_MARK: Final = re.compile(rb'"mb_[0-9a-f]{32}_\d+"')
-_MARK: Final = re.compile(rb"[ |;:,/-]?mb_[0-9a-f]{32}_\d+")
+_MARK: Final = re.compile(rb"[ |;:,./-]?mb_[0-9a-f]{32}_\d+")
 _OWN_REQUEST: Final = frozenset(
     {"host", "authorization", "content-length", "accept-encoding", "cookie", "expect", "moneyback-distinct"}
 )
@@ -82,10 +90,20 @@ def front_of(world: World, caller: Caller) -> Rail | None:
 async def serve_in_front(
     world: World, reads: Reads, dialect: Dialect, rail: Rail, route: Route, incoming: Incoming, caller: Caller
 ) -> Outgoing | None:
-    """The answer to a request that is ours to answer; None where only the provider knows what was asked for."""
-    serving = _Fronting(world, reads, dialect, incoming, caller, rail, route)
-    said = await answered(serving, route)
-    return None if route.method == "GET" and serving.missed else said
+    """The answer to a request that is ours to answer; None where it is to be relayed.
+
+    Only the provider knows what we do not. And what would merely pretend here (cancelling a payment, say) it must be
+    told, which is no way around us as long as nothing has come in that could be given back.
+    """
+    if route.kind == "guarded" and not route.guards(incoming):
+        return None
+    serving = Fronting(world, reads, dialect, incoming, caller, rail, route)
+    try:
+        said = await answered(serving, route)
+    except NotOurs:
+        return None if serving.is_harmless else dialect.fault(Fault.FORBIDDEN, incoming)
+    unknown = route.kind == "owned" and said.status == 404  # a hook, say, that its client has not made through us
+    return None if unknown or (route.method == "GET" and serving.missed) else said
 
 
 async def relay(world: World, dialect: Dialect, rail: Rail, call: Call, incoming: Incoming) -> Outgoing:
@@ -116,8 +134,12 @@ def without_marks(body: bytes) -> bytes:
     return _MARK.sub(b"", _WHOLE_MARK.sub(b"null", body)) if b"mb_" in body else body
 
 
-class _Fronting(Serving):
-    """A request served in front of a provider. `missed`: something it named is known neither here nor there."""
+class NotOurs(BaseException):
+    """A handler would write down what only the provider can do. No Exception: whoever serves must not answer it."""
+
+
+class Fronting(Serving):
+    """A request served in front of a provider."""
 
     def __init__(
         self,
@@ -130,37 +152,65 @@ class _Fronting(Serving):
         route: Route,
     ) -> None:
         super().__init__(world, reads, dialect, incoming, caller)
-        self.missed = False
+        self._missing: dict[str, bool] = {}  # each id that was named: an id may be a payment's or a refund's
         self._rail = rail
         self._fresh = route.method == "GET"  # who reads wants what the provider would say now
+        self._theirs = self._fresh and route.theirs
         self._asked_for: set[str] = set()
 
     async def ask(self, ask: Ask) -> Any:
         match ask:
+            case FindPayment(dialect_id) if self._theirs:
+                return self._noted(dialect_id, None)
             case FindPayment(dialect_id):
-                found = await self._find(dialect_id, await super().ask(ask))
-                self.missed |= found is None
-                return found
-            case FindRefund():
-                refund = await super().ask(ask)
-                self.missed |= refund is None
-                return refund
-            case AskRefund() | AskOrderRefund():
+                return self._noted(dialect_id, await self._find(dialect_id, await super().ask(ask)))
+            case FindRefund(dialect_id):
+                return self._noted(dialect_id, await super().ask(ask))
+            case AskRefund():
+                return await self._named(await self._asked(await self._numbered(ask)))
+            case AskOrderRefund():
                 return await self._named(await super().ask(ask))
+            case SeePayment() | AddPayment() | ReleasePayment():
+                raise NotOurs
             case Await(refund, seconds):
-                return await super().ask(replace(ask, seconds=0 if refund.named else seconds))
+                refund, payment = await super().ask(replace(ask, seconds=0 if refund.named else seconds))
+                return await self._name(refund) if self._is_told(refund) else (refund, payment)
             case _:
                 return await super().ask(ask)
 
     def see(self, answer: Any) -> Any:
         return super().see(_as_told(answer))
 
+    @property
+    def missed(self) -> bool:
+        """Whether something it named is known neither here nor there."""
+        return any(self._missing.values())
+
+    def _noted(self, dialect_id: str, found: Any) -> Any:
+        self._missing[dialect_id] = found is None and self._missing.get(dialect_id, True)
+        return found
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether nothing has come in of what the request names: then nothing can be given back by it."""
+        return bool(self.payments) and not any(each.captured for each in self.payments.values())
+
     # --- payments ----------------------------------------------------------------------------------------------------
 
-    async def _find(self, dialect_id: str, known: Payment | None) -> Payment | None:
+    async def _asked(self, ask: AskRefund) -> Any:
+        """What came of it. What we know less of than is asked for may have been captured further: then it is read."""
+        result = await super().ask(ask)
+        if not (isinstance(result, Refusal) and any(map(result.has, OUT_OF_ROOM))):
+            return result
+        now = await self._find(ask.payment.dialect_id, ask.payment, fresh=True)
+        more = now is not None and now.captured > ask.payment.captured
+        return await super().ask(replace(ask, payment=now)) if more else result
+
+    async def _find(self, dialect_id: str, known: Payment | None, *, fresh: bool = False) -> Payment | None:
         """The payment as the provider has it, where it must be asked."""
         fetch = self._rail.client.fetch
-        settled = known is not None and known.condition is Condition.CAPTURED and not self._fresh
+        fresh |= self._fresh
+        settled = known is not None and known.condition is Condition.CAPTURED and not fresh
         if settled or fetch is None or self._rail.reading is None or dialect_id in self._asked_for:
             return known
         self._asked_for.add(dialect_id)
@@ -184,14 +234,22 @@ class _Fronting(Serving):
             fetched.payment,
             reference=fetched.reference,
             captured_at=fetched.captured_at,
-            earlier=fetched.refunds,
+            earlier=measured_first(fetched),
             left=fetched.left,
+            sightings=fetched.sightings,
         )
         assert isinstance(added, Standing), f"a payment of the provider's was not registered: {added}"
         return added.payment
 
     async def _catch_up(self, known: Payment, fetched: Fetched) -> Payment:
-        """What its provider shows of a payment we know. Refunds of it are the business of reading before sending."""
+        """What its provider shows of a payment we know, and of the refunds that were made of it without us."""
+        known = await self._see_again(known, fetched)  # before its refunds, which what came in must have room for
+        await see(self.world, known, fetched.sightings, source="read")
+        for refund in await measured_refunds(self.world, known, fetched):
+            await adopt(self.world, self.reads.news, known.merchant, self._rail, refund, source="read")
+        return await self.world.store.payment(known.merchant, known.id) or known
+
+    async def _see_again(self, known: Payment, fetched: Fetched) -> Payment:
         now = fetched.payment
         kind, amount = "noted", 0
         if now.status == Condition.CAPTURED.value and now.amount != known.captured:
@@ -216,10 +274,16 @@ class _Fronting(Serving):
 
     # --- ids ---------------------------------------------------------------------------------------------------------
 
+    async def _numbered(self, leg: AskRefund) -> AskRefund:
+        """With a number of ours that can be none of the provider's, whose refunds are found by theirs."""
+        if leg.dialect_id is not None or not self.dialect.numbered:
+            return leg
+        return replace(leg, dialect_id=str(OWN_NUMBERS + await self.reads.next_number(self.dialect.name)))
+
     async def _named(self, result: Any) -> Any:
         """The refunds of a result, each with the id its client will know it by."""
         match result:
-            case Admitted(refund, _, None) | Joined(refund, _):
+            case Admitted(refund, _, None) | Joined(refund, _) if self._is_told(refund):
                 told, payment = await self._name(refund)
                 return replace(result, refund=told, payment=payment)
             case Grouped(legs=legs):
@@ -227,9 +291,14 @@ class _Fronting(Serving):
             case _:
                 return result
 
+    def _is_told(self, refund: Refund) -> bool:
+        """Whether its client is about to hear its id."""
+        return refund.ended or not self.dialect.told_at_end
+
     async def _name(self, refund: Refund) -> tuple[Refund, Payment]:
         """Wait for the provider's id, then let the engine settle which id is told: only the first telling counts."""
-        refund, payment = await await_refund(self.world, refund, NAME_WITHIN_S if refund.named is None else 0)
+        patient = refund.named is None and not await self._is_behind_another(refund)
+        refund, payment = await await_refund(self.world, refund, NAME_WITHIN_S if patient else 0)
         if refund.named is not None:
             return refund, payment
         moved = await self.world.store.submit(
@@ -237,6 +306,14 @@ class _Fronting(Serving):
         )
         assert isinstance(moved, Moved)
         return moved.refund, moved.payment
+
+    async def _is_behind_another(self, refund: Refund) -> bool:
+        """Whether it waits for one that its provider is at work on already: that may take days."""
+        payment = await self.world.store.payment(refund.merchant, refund.payment)
+        if payment is None or payment.fence in (None, refund.id):
+            return False
+        other = await self.world.store.refund(refund.merchant, payment.fence)
+        return other is not None and other.state not in SETTLING
 
 
 def _as_told(answer: Any) -> Any:
@@ -252,8 +329,3 @@ def _as_told(answer: Any) -> Any:
             return tuple(_as_told(each) for each in answer)
         case _:
             return answer
-
-
-def relayed_call(method: str, path: str, query: bytes, headers: Mapping[str, str], body: bytes) -> Call:
-    """A client's own request, as it will reach the provider; `path` follows the rail's base URL."""
-    return Call(method=method, path=path + (f"?{query.decode('latin-1')}" if query else ""), headers=headers, body=body)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from moneyback.core.commands import Admitted, Grouped, Keyed, Moved, RequestOrderRefund, RequestRefund, Result
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
-from moneyback.flows.send_refund import send_refund
+from moneyback.flows.send_refund import send_refund, send_slot
 from moneyback.flows.world import World
 from moneyback.store.port import StoreUnavailable
 
@@ -26,7 +26,7 @@ async def request_refund(world: World, command: RequestRefund) -> Result:
     It goes on when its caller goes away. With no send slot free the refund is admitted all the same, and a worker
     sends it when there is one.
     """
-    story = asyncio.get_running_loop().create_task(_request(world, command))
+    story = world.begin(object(), _request(world, command))
     story.add_done_callback(_looked_at)
     return await asyncio.shield(story)
 
@@ -108,10 +108,17 @@ async def landing(world: World, refund: Refund, seconds: float) -> Moved | None:
 
 
 async def _send(world: World, admitted: Admitted, began: float, key: Keyed | None) -> Moved | None:
-    try:
-        return await send_refund(world, admitted.refund, admitted.payment, began=began, key=key)
-    finally:
-        world.slots.release()
+    """Send it with the slot in hand; where its rail gives out its own, with one of those, once there is one."""
+    refund, payment = admitted.refund, admitted.payment
+    rail = world.rail(payment.merchant, payment.rail)
+    if rail.slot is None:
+        try:
+            return await send_refund(world, rail.exchange, refund, payment, began=began, key=key)
+        finally:
+            world.slots.release()
+    world.slots.release()  # others may be admitted meanwhile
+    async with send_slot(world, rail) as over:
+        return None if over is None else await send_refund(world, over, refund, payment, began=began, key=key)
 
 
 async def _standing(world: World, merchant: UUID, refund: UUID, payment: UUID) -> tuple[Refund, Payment]:

@@ -3,59 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from moneyback.core.commands import Arm, Keyed, Moved, Observation, Observe, ObservePayment, TakeFence
+from moneyback.core.commands import Arm, HandOver, Keyed, Moved, Observation, Observe, ObservePayment, TakeFence
 from moneyback.core.payment import Payment
 from moneyback.core.refund import ENDED, Event, Refund, State
 from moneyback.core.refusals import Refusal
 from moneyback.core.sending import mark_of
 from moneyback.dialect import AnswerLost, Call, Figures, NotConnected, Reply, Sending
-from moneyback.flows.world import Exchange, Rail, World
+from moneyback.flows.cancellation import is_cancelled, to_the_end
+from moneyback.flows.world import Exchange, ExchangeOf, Rail, World
 from moneyback.store.port import StoreUnavailable, Work
 
 T = TypeVar("T")
 
 READ_PATIENCE_S = 10.0
+SLOT_PATIENCE_S = 45.0
+"""How long a refund waits for a send slot: with the reading after it, for less than it is claimed."""
+STRANDED_AFTER = timedelta(minutes=10)
+"""How long, in business time, a refund waits behind a rail that cannot be used before people are told."""
 RECORD_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, *([10.0] * 12))
 """How long a database that is away is waited for with something to record; told twice, it counts once."""
 
 
 async def send_refund(
-    world: World, refund: Refund, payment: Payment, *, began: float, key: Keyed | None = None
+    world: World, over: ExchangeOf, refund: Refund, payment: Payment, *, began: float, key: Keyed | None = None
 ) -> Moved | None:
     """Send one admitted refund as far as it goes now; what was recorded of it, if it was sent.
 
     It is ready, or was armed by its admission, which began at `began` (loop time, taken before the commit: the send
-    deadline counts from then). Whoever calls this has a send slot in hand: nothing is armed without one.
+    deadline counts from then). Its calls are made `over` what the send slot gave that whoever calls this has in hand:
+    nothing is armed without one. Cancelled, it leaves a refund that is not armed as it was; an armed one goes on to its
+    record, and counts as not sent if its call had not begun.
     """
     rail = world.rail(payment.merchant, payment.rail)
     if refund.state is State.READY:
-        armed = await _arm(world, rail, refund, payment)
+        armed = await _arm(world, rail, over, refund, payment)
         if armed is None:
             return None
         began, refund, payment = armed
-    return await _call(world, rail, refund, payment, began, key) if refund.state is State.SENDING else None
+    return await _call(world, rail, over, refund, payment, began, key) if refund.state is State.SENDING else None
 
 
 async def send_due(world: World, work: Work) -> None:
-    """Send a refund that was found ready; whoever admitted it may be gone."""
-    async with world.slots:
+    """Send a refund that was found ready; whoever admitted it may be gone. Without a slot it stays as it is.
+
+    Its claim runs out by itself then, so that nobody asks again at once.
+    """
+    rail = world.rail(work.merchant, work.rail)
+    if rail.unusable is not None:
+        await _tell_people(world, work)
+        return
+    async with send_slot(world, rail) as over:
+        if over is None:
+            return
         refund = await world.store.refund(work.merchant, work.refund)
         payment = await world.store.payment(work.merchant, work.payment)
         if refund is not None and payment is not None and refund.state is State.READY:
-            await send_refund(world, refund, payment, began=asyncio.get_running_loop().time())
+            await send_refund(world, over, refund, payment, began=asyncio.get_running_loop().time())
 
 
-async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tuple[float, Refund, Payment] | None:
+async def _tell_people(world: World, work: Work) -> None:
+    """A refund nothing here can send is somebody's to look into, once it has waited for longer than a restart takes."""
+    refund = await world.store.refund(work.merchant, work.refund)
+    if refund is None or refund.state is not State.READY or refund.human_since is not None:
+        return
+    command = HandOver(merchant=work.merchant, refund=work.refund, payment=work.payment, after=STRANDED_AFTER)
+    moved = await world.store.submit(command)
+    if isinstance(moved, Moved) and moved.refund.human_since is not None:
+        why = world.rail(work.merchant, work.rail).unusable
+        world.warn("refund_stranded", refund=str(work.refund), rail=work.rail, why=why)
+
+
+@asynccontextmanager
+async def send_slot(world: World, rail: Rail) -> AsyncIterator[ExchangeOf | None]:
+    """A place among a rail's sends, and what is said in it; None where nothing is to be armed now, or no place is free.
+
+    It is waited for with nothing armed, and can be cancelled meanwhile without a trace.
+    """
+    async with AsyncExitStack() as stack:
+        over = None if _idle(world, rail) else await _entered(world, rail, stack)
+        yield None if _idle(world, rail) else over
+
+
+def _idle(world: World, rail: Rail) -> bool:
+    return rail.closed or world.stopping.is_set()
+
+
+async def _entered(world: World, rail: Rail, stack: AsyncExitStack) -> ExchangeOf | None:
+    task = asyncio.current_task()
+    assert task is not None
+    world.waiting.add(task)
+    try:
+        if rail.slot is None:
+            await stack.enter_async_context(world.slots)
+            return rail.exchange
+        return await stack.enter_async_context(rail.slot(asyncio.get_running_loop().time() + SLOT_PATIENCE_S))
+    except NotConnected:
+        return None
+    finally:
+        world.waiting.discard(task)
+
+
+async def _arm(
+    world: World, rail: Rail, over: ExchangeOf, refund: Refund, payment: Payment
+) -> tuple[float, Refund, Payment] | None:
     """Fence, read, decide again, and commit the attempt. None: it is not to be sent now."""
     merchant, terms = refund.merchant, world.terms
-    if rail.look_only:
-        return None
-    if rail.breaker is not None and rail.breaker.is_open(asyncio.get_running_loop().time()):
+    if rail.closed:
         return None
     version = refund.version
     if terms(payment).fenced:
@@ -68,34 +128,33 @@ async def _arm(world: World, rail: Rail, refund: Refund, payment: Payment) -> tu
     figures = Figures()
     if rail.client.rung < 3 or rail.real:
         try:
-            figures = await read_payment(world, rail, payment)
+            figures = await read_payment(world, rail, payment, over=over)
         except (NotConnected, AnswerLost) as error:
             world.log("pre_read_failed", refund=str(refund.id), error=repr(error))
             return None
     began = asyncio.get_running_loop().time()
     shown: dict[str, Any] = {"left": figures.left, "refund_ids": figures.refund_ids}
-    armed = await world.store.submit(
-        Arm(
-            merchant=merchant,
-            refund=refund.id,
-            payment=payment.id,
-            version=version,
-            terms=terms,
-            provider_left=figures.left,
-            pre_read=shown,
-            evidence=world.new_id(),
-        )
+    arm = Arm(
+        merchant=merchant,
+        refund=refund.id,
+        payment=payment.id,
+        version=version,
+        terms=terms,
+        provider_left=figures.left,
+        pre_read=shown,
+        evidence=world.new_id(),
     )
+    armed = await to_the_end(world.store.submit(arm))  # once it may be armed, it must be known whether it is
     if not isinstance(armed, Moved) or armed.refund.state is not State.SENDING:
         world.due.set()
         return None
     return began, armed.refund, armed.payment
 
 
-async def read_payment(world: World, rail: Rail, payment: Payment) -> Figures:
+async def read_payment(world: World, rail: Rail, payment: Payment, *, over: ExchangeOf | None = None) -> Figures:
     """The payment as its provider shows it; what it tells of the payment is recorded before anything else."""
     deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
-    figures = await converse(rail.client.read(payment), rail, payment, deadline)
+    figures = await drive(rail.client.read(payment), (over or rail.exchange)(payment), deadline)
     for sighting in figures.sightings:
         await world.store.submit(
             ObservePayment(
@@ -106,31 +165,56 @@ async def read_payment(world: World, rail: Rail, payment: Payment) -> Figures:
 
 
 async def _call(
-    world: World, rail: Rail, refund: Refund, payment: Payment, began: float, key: Keyed | None
+    world: World, rail: Rail, over: ExchangeOf, refund: Refund, payment: Payment, began: float, key: Keyed | None
 ) -> Moved | None:
     """The one call of an armed attempt. Whatever comes of it is an observation; silence is one too."""
     terms = world.terms(payment)
     deadline = began + terms.send_deadline.total_seconds()
     try:
-        seen = await converse(rail.client.send(sending(refund, payment)), rail, payment, deadline)
+        seen = await drive(rail.client.send(sending(refund, payment)), _uncancelled(over(payment)), deadline)
     except NotConnected as error:
         seen = (Observation(event=Event.SEND_FAILED, message=str(error)),)
     except AnswerLost as error:
         seen = (Observation(event=Event.LOST, message=str(error)),)
-    _tell_breaker(rail, seen)
-    moved = await record(world, refund, payment, seen, source="answer", key=key)
+    if not is_cancelled():  # a call that was not made because we end says nothing of the rail
+        _tell_breaker(world, rail, seen)
+    moved = await to_the_end(record(world, refund, payment, seen, source="answer", key=key))
     if moved is not None and (moved.refund.state is State.READY or (terms.fenced and moved.refund.state in ENDED)):
         world.due.set()  # it is to be sent again, or the fence is free and somebody may be waiting behind it
     return moved
 
 
-def _tell_breaker(rail: Rail, seen: tuple[Observation, ...]) -> None:
-    if rail.breaker is None or any(each.event is Event.LOST for each in seen):
+def _uncancelled(exchange: Exchange) -> Exchange:
+    """Cancelled before its first byte, a call was not made, and its connector says what that means for the refund."""
+
+    async def told(call: Call, *, deadline: float) -> Reply:
+        if is_cancelled():
+            raise NotConnected("cancelled before the first byte")
+        try:
+            return await exchange(call, deadline=deadline)
+        except asyncio.CancelledError:
+            raise NotConnected("cancelled before the first byte") from None
+
+    return told
+
+
+def _tell_breaker(world: World, rail: Rail, seen: tuple[Observation, ...]) -> None:
+    """What became of a send, to the rail's breaker; its opening and its closing are somebody's to know."""
+    breaker, now, events = rail.breaker, asyncio.get_running_loop().time(), {each.event for each in seen}
+    if breaker is None:
         return
-    if any(each.event in (Event.SEND_FAILED, Event.NOT_TAKEN) for each in seen):
-        rail.breaker.not_taken(asyncio.get_running_loop().time())
+    if Event.LOST in events:
+        opened = breaker.lost(now)
+    elif Event.SEND_FAILED in events:
+        opened = breaker.unreached(now)
+    elif Event.NOT_TAKEN in events:
+        opened = breaker.not_taken(now)
     else:
-        rail.breaker.taken()
+        opened = False
+        if breaker.taken():
+            world.warn("breaker_closed", rail=rail.name, account=rail.account)
+    if opened:
+        world.warn("breaker_opened", rail=rail.name, account=rail.account, reason=breaker.why)
 
 
 async def record(

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from hashlib import sha256
 from traceback import walk_tb
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from msgspec.structs import replace
 
 from moneyback.core.commands import (
@@ -55,7 +53,6 @@ from moneyback.dialect import (
     IssueToken,
     KeepAnswer,
     KeyedAnswer,
-    KeyPair,
     ListDocuments,
     ListMovements,
     ListPayments,
@@ -73,16 +70,20 @@ from moneyback.dialect import (
     Route,
     SaveDocument,
     SeePayment,
+    Sign,
     TakeKey,
     Total,
 )
 from moneyback.flows.add_payment import add_payment
 from moneyback.flows.await_answer import await_answer
 from moneyback.flows.request_refund import await_refund, request_order_refund, request_refund
+from moneyback.flows.sign import draw_key_pair, sign
 from moneyback.flows.world import World
 from moneyback.store.migrate import sequence_name
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
+
+T = TypeVar("T")
 
 DISTINCT: Final = "moneyback-distinct"
 """The header whose value tells two equal requests apart where equal requests are one refund."""
@@ -92,7 +93,6 @@ RETRY_AFTER_S: Final = 1
 TRIES: Final = 3
 """How often something is asked of a database that is away, once a refund is admitted."""
 PAUSE_S: Final = 0.2
-KEY_BITS: Final = 2048
 _NAMES: Final = re.compile(r"{(\w+)}")
 
 
@@ -147,21 +147,24 @@ class Serving:
         self.caller = caller
         self._admitted: list[Refund] = []
         self._refunds: dict[UUID, Refund] = {}
-        self._payments: dict[UUID, Payment] = {}
+        self.payments: dict[UUID, Payment] = {}
         self._route: Route | None = None
 
     async def run(self, route: Route, incoming: Incoming | None = None) -> Outgoing:
         """Drive the handler to its answer."""
         self._route = route
-        conversation = route.handle(incoming or self.incoming, self.caller)
+        return await self.through(route.handle(incoming or self.incoming, self.caller))
+
+    async def through(self, conversation: Generator[Ask, Any, T]) -> T:
+        """Answer every ask of a conversation; what it came to."""
         answer: Any = None
         try:
             while True:
                 try:
                     ask = conversation.send(answer)
                 except StopIteration as ended:
-                    said: Outgoing = ended.value
-                    return said
+                    came_to: T = ended.value
+                    return came_to
                 answer = self.see(await self._answer(ask))
         finally:
             conversation.close()
@@ -175,7 +178,7 @@ class Serving:
         if not self._admitted:
             return None
         refund = self._admitted[-1]
-        payment = self._payments.get(refund.payment)
+        payment = self.payments.get(refund.payment)
         ids = (refund.dialect_id, *((payment.dialect_id,) if payment is not None else ()))
         for reading in sorted(self._readings(), key=lambda each: each.response_schema != route.response_schema):
             for id in ids:
@@ -220,15 +223,15 @@ class Serving:
         """What can be said from this conversation alone. Raises the error where nothing can."""
         self.world.log("dialect_recalls", dialect=self.dialect.name, ask=type(ask).__name__, error=str(error))
         match ask:
-            case Await(refund) if refund.payment in self._payments:
-                return self._refunds.get(refund.id, refund), self._payments[refund.payment]
-            case PaymentOf(payment) if payment in self._payments:
-                return self._payments[payment]
+            case Await(refund) if refund.payment in self.payments:
+                return self._refunds.get(refund.id, refund), self.payments[refund.payment]
+            case PaymentOf(payment) if payment in self.payments:
+                return self.payments[payment]
             case RefundOf(refund) if refund in self._refunds:
                 return self._refunds[refund]
             case RefundsOf(payment):
                 return tuple(each for each in self._refunds.values() if each.payment == payment)
-            case FindPayment(dialect_id) if found := _of_id(self._payments, dialect_id):
+            case FindPayment(dialect_id) if found := _of_id(self.payments, dialect_id):
                 return found
             case FindRefund(dialect_id) if found := _of_id(self._refunds, dialect_id):
                 return found
@@ -254,7 +257,7 @@ class Serving:
             case Refund():
                 self._refunds[answer.id] = answer
             case Payment():
-                self._payments[answer.id] = answer
+                self.payments[answer.id] = answer
             case tuple():
                 for each in answer:
                     self.see(each)
@@ -314,7 +317,9 @@ class Serving:
             case SeePayment():
                 return await self._see_payment(ask)
             case NewKeyPair():
-                return await asyncio.to_thread(_draw_key_pair)
+                return await asyncio.to_thread(draw_key_pair, world.vault, merchant)
+            case Sign(sealed, data):
+                return await asyncio.to_thread(sign, world.vault, merchant, sealed, data)
             case ActFor(merchant=named):
                 self._act_for(named)
                 return None
@@ -476,14 +481,6 @@ class Serving:
         if token is None:
             raise _Revoked
         return token
-
-
-def _draw_key_pair() -> KeyPair:
-    """A tenth of a second of work, for a thread of its own."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return KeyPair(public=public.decode(), private=private.decode())
 
 
 def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:

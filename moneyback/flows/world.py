@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
 from moneyback.core.commands import Moved, Terms
-from moneyback.core.payment import ANYTHING, Payment
+from moneyback.core.payment import ANYTHING, Capabilities, Payment
 from moneyback.core.refusals import NATIVE_PRECEDENCE
 from moneyback.dialect import Call, Client, Dialect, Heard, NotConnected, Notification, Reply
 from moneyback.flows.breaker import Breaker
 from moneyback.store.port import Store
+from moneyback.vault import Vault
 
 JOIN_WITHIN = timedelta(seconds=120)
 SENDS_MAX = 256
+T = TypeVar("T")
 
 
 class Exchange(Protocol):
     """One request to a provider and its answer. Nothing is written after `deadline` (loop time).
 
-    Raises NotConnected when no byte left, AnswerLost when bytes may have and no readable answer came.
+    Raises NotConnected when no byte left, AnswerLost when bytes may have and no readable answer came. Cancelled, it
+    ends as cancelled only when no byte left, and else like any answer that is lost.
     """
 
     async def __call__(self, call: Call, *, deadline: float) -> Reply: ...
+
+
+ExchangeOf = Callable[[Payment], Exchange]
+"""What is said about a payment is recorded with it."""
 
 
 class Rail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -38,17 +46,28 @@ class Rail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     name: str
     account: str
     client: Client
-    exchange: Callable[[Payment], Exchange]
+    exchange: ExchangeOf
+    slot: Callable[[float], AbstractAsyncContextManager[ExchangeOf]] | None = None
+    """A place among its sends, waited for until that loop time: inside, one refund is read, armed and sent with what it
+    gives. Raises NotConnected when none came free. None: the process's own slots are enough."""
     relay: Exchange | None = None  # what is said over it leaves no record: a client's own calls
     reading: Exchange | None = None  # for what is about the account and no payment of ours: lists, unknown payments
     hear: Callable[[Notification], Heard] | None = None  # what its provider sends to it; None: nothing
     scrubbed: Callable[[Notification], str] = lambda _sent: ""  # what is kept of that
+    drift_every: timedelta = timedelta(minutes=5)  # how often its provider's list of refunds is read
     look_only: bool = False  # what was sent over it is not all known here: nothing is armed until it is
     opened: Callable[[Payment], Awaitable[None]] | None = None  # told of a payment before its first refund
     real: bool = False  # another company's money; the sandbox bank is not
     joins: bool = False  # equal keyless requests are one refund
     wallets_limited: bool = False
     breaker: Breaker | None = None
+    unusable: str | None = None  # why this process can send nothing over it: refunds wait, after a while for a person
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may be armed on it now. Looking goes on."""
+        stopped = self.breaker is not None and self.breaker.is_open(asyncio.get_running_loop().time())
+        return stopped or self.look_only or self.unusable is not None
 
 
 @cache
@@ -67,7 +86,16 @@ def unknown_rail(name: str) -> Rail:
 
     # Whatever provider it leads to may take its time: nobody says "not sent" here before any other process would.
     client = Client(send=nothing, read=nothing, look=nothing, rung=0, processing=timedelta(days=1))
-    return Rail(name=name, account=name, client=client, exchange=exchange_of, real=True, joins=True)
+    why = "it is not known here"
+    return Rail(name=name, account=name, client=client, exchange=exchange_of, real=True, joins=True, unusable=why)
+
+
+@cache
+def removed_rail(name: str) -> Rail:
+    """A rail that was taken out of use: it takes no refund any more."""
+    rail = unknown_rail(name)
+    nothing = Capabilities(full=False, partial=False)
+    return replace(rail, client=replace(rail.client, capabilities=lambda _payment: nothing), unusable="it was removed")
 
 
 class Requests:
@@ -95,23 +123,37 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     flights: dict[UUID, asyncio.Task[Moved | None]] = msgspec.field(default_factory=dict)
     """Refunds this process is sending now, so that a request waits for its own without polling."""
+    errands: dict[Hashable, asyncio.Task[Any]] = msgspec.field(default_factory=dict)
+    """What this process does beside them: due work by kind and refund, and requests being decided on."""
+    waiting: set[asyncio.Task[Any]] = msgspec.field(default_factory=set)
+    """Those of all these that wait for a send slot. Nothing is armed for them: they may be cancelled."""
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when this process ends: nothing more is claimed or armed."""
     slots: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(SENDS_MAX))
     """Sends in flight at once: nothing is armed without one in hand."""
     own_rails: dict[tuple[UUID, str], Rail] = msgspec.field(default_factory=dict)
     """Rails to real providers, by merchant and name; a process learns of new ones as it works."""
+    removed_rails: set[tuple[UUID, str]] = msgspec.field(default_factory=set)
+    """Those that were taken out of use."""
     known_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
     known_native_terms: dict[tuple[str, Rail], Terms] = msgspec.field(default_factory=dict)
     requests: Requests = msgspec.field(default_factory=Requests)
     due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when there may be work before the worker's next round."""
     log: Callable[..., None] = lambda *_words, **_figures: None
+    vault: Vault | None = None  # what is kept to sign with is sealed in it
+    warn: Callable[..., None] = lambda *_words, **_figures: None
+    """For what somebody should look into: a word and its figures, as `log` takes them."""
 
     def rail(self, merchant: UUID, name: str) -> Rail:
         """A merchant's rail of that name, or the built-in one.
 
         One that is not known here (yet) admits and waits: nothing can be sent over it.
         """
-        return self.own_rails.get((merchant, name)) or self.rails.get(name) or unknown_rail(name)
+        known = self.own_rails.get((merchant, name)) or self.rails.get(name)
+        if known is None:
+            known = removed_rail(name) if (merchant, name) in self.removed_rails else unknown_rail(name)
+        return known
 
     def terms(self, payment: Payment) -> Terms:
         """What a payment's dialect and rail together allow; each pair is worked out once."""
@@ -130,6 +172,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             known = replace(self.terms(payment), precedence=NATIVE_PRECEDENCE, kept=frozenset())
             self.known_native_terms[pair] = known
         return known
+
+    def begin(self, errand: Hashable, story: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do something beside whoever asks for it; it is waited for before the process ends."""
+        assert errand not in self.errands, "it is being done"
+        task = self.errands[errand] = asyncio.get_running_loop().create_task(story)
+        task.add_done_callback(lambda _done: self.errands.pop(errand))
+        return task
 
     def launch(self, refund: UUID, story: Coroutine[Any, Any, Moved | None]) -> asyncio.Task[Moved | None]:
         """Run a refund's sending beside the request that asked for it; a caller who leaves does not stop it."""

@@ -7,6 +7,7 @@ answer, as anybody may.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -25,7 +26,7 @@ from moneyback.core.commands import (
     SaveAnswer,
     Saved,
 )
-from moneyback.core.payment import Asked
+from moneyback.core.payment import Asked, Payment
 from moneyback.core.refund import Event, Refund
 from moneyback.core.refusals import Refusal
 from moneyback.dialect import AddPayment
@@ -61,38 +62,76 @@ SCENARIOS: Final = (
 )
 PAYMENT_SCENARIOS: Final = (*[None] * 8, "dispute:20", "dispute:30:won", "dispute:40:lost", "return:60")
 ORDER: Final = "order-1"
+LONG: Final = "x" * 90
+"""A reference beside which no mark of ours fits; several refunds share it."""
+TAKEN: Final = {"metadata": '{"moneyback":"mine"}'}
+"""What a client says of a refund that leaves no room for a mark of ours there either."""
 
 
 async def add_payments(sim: Simulation) -> None:
     """The payments of this world, registered while nothing goes wrong yet."""
+    for number in range(sim.random.randint(2, 6)):
+        if sim.models and sim.random.random() < sim.real_share:
+            await _add_real(sim, number)
+        else:
+            await _add_at_the_bank(sim, number)
+
+
+async def _add_at_the_bank(sim: Simulation, number: int) -> None:
     random = sim.random
-    currency = random.choice(CURRENCIES)
-    for number in range(random.randint(2, 6)):
-        amount = random.choice((random.randint(1, 20), *(random.randint(100, 100_000) for _ in range(3))))
-        fees = random.choice((0, 0, random.randint(0, amount // 3)))
-        asked = AddPayment(
-            amount=amount,
-            currency=currency if number < 2 else random.choice(CURRENCIES),
-            fees=fees,
-            order=ORDER if number < 2 else None,
-            wallet="till" if random.random() < 0.2 else None,
-            fee_wallet="tips" if fees and random.random() < 0.2 else None,
-        )
-        rail, scenario = random.choice((*RAILS, "sandbox")), random.choice(PAYMENT_SCENARIOS)
-
-        async def added(
-            world: World, asked: AddPayment = asked, rail: str = rail, scenario: str | None = scenario
-        ) -> Any:
-            return await add_payment(world, MERCHANT, NATIVE, rail, asked, scenario=scenario)
-
-        task = sim.servers[0].call(added)
-        assert task is not None
-        result: Any = await task
-        name = sim.story.name("P", result.payment.id)
-        sim.story.tell("payment", payment=name, rail=rail, captured=amount, fees=asked.fees, scenario=scenario)
+    amount = random.choice((random.randint(1, 20), *(random.randint(100, 100_000) for _ in range(3))))
+    fees = random.choice((0, 0, random.randint(0, amount // 3)))
+    asked = AddPayment(
+        amount=amount,
+        currency=CURRENCIES[0] if number < 2 else random.choice(CURRENCIES),
+        fees=fees,
+        order=ORDER if number < 2 else None,
+        wallet="till" if random.random() < 0.2 else None,
+        fee_wallet="tips" if fees and random.random() < 0.2 else None,
+    )
+    await add(sim, random.choice((*RAILS, "sandbox")), asked, scenario=random.choice(PAYMENT_SCENARIOS))
 
 
-class _Wish(msgspec.Struct, frozen=True, kw_only=True):
+async def _add_real(sim: Simulation, number: int) -> None:
+    """Money that came in at another company."""
+    random = sim.random
+    model = sim.models[random.choice(sorted(sim.models))]
+    amount, currency = random.randint(1_000, 100_000), random.choice(model.currencies)
+    fees = random.choice((0, 0, random.randint(0, amount // 3)))
+    reference = model.sell(amount, fees, currency, sim.clock.business)
+    asked = AddPayment(amount=amount, currency=currency, fees=fees, order=ORDER if number < 2 else None)
+    payment = await add(sim, model.name, asked, reference=reference, own=model.speaks and random.random() < 0.5)
+    if model.contests and random.random() < 0.2:
+        what, after = random.choice(model.contests), timedelta(seconds=random.choice((20, 60, 400)))
+        sim.story.tell("to come", payment=sim.story.name("P", payment.id), trouble=what, after=after)
+        model.befall(reference, what, after)
+
+
+async def add(
+    sim: Simulation,
+    rail: str,
+    asked: AddPayment,
+    *,
+    reference: str = "",
+    scenario: str | None = None,
+    own: bool = False,
+) -> Payment:
+    """Register a payment. `own`: it is seen through its provider's own dialect."""
+    dialect = rail if own else NATIVE
+
+    async def added(world: World) -> Any:
+        return await add_payment(world, MERCHANT, dialect, rail, asked, reference=reference, scenario=scenario)
+
+    task = sim.servers[0].call(added)
+    assert task is not None
+    standing: Any = await task
+    payment: Payment = standing.payment
+    figures = {"rail": rail, "captured": asked.amount, "fees": asked.fees, "scenario": scenario}
+    sim.story.tell("payment", payment=sim.story.name("P", payment.id), **figures)
+    return payment
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asks for, the same each time it asks again."""
 
     payment: UUID
@@ -101,13 +140,16 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     equality: bytes | None
     due_s: float | None
+    dialect: str = NATIVE
+    reference: str | None = None
+    request: Mapping[str, Any] = {}
 
 
 async def client(sim: Simulation, number: int, until_s: float) -> None:
     """Asks for one refund, more than once if it gets no answer, or just because; may withdraw it again."""
     random = sim.random
     await asyncio.sleep(random.uniform(0.0, until_s))
-    wish = _draw_wish(sim, number)
+    wish = draw_wish(sim, number)
     refund: UUID | None = None
     for _ in range(random.choice((1, 1, 2, 3))):
         refund = await _ask(sim, wish) or refund
@@ -118,30 +160,35 @@ async def client(sim: Simulation, number: int, until_s: float) -> None:
         await nudge(sim, refund, wish.payment, Event.WITHDRAWN)
 
 
-def _draw_wish(sim: Simulation, number: int) -> _Wish:
+def draw_wish(sim: Simulation, number: int) -> Wish:
     random = sim.random
     payment = random.choice([*sim.database.rows.payments.values()])
     most = payment.captured
     part = max(1, most // 6)
-    payer = random.choice((*(random.randint(1, part) for _ in range(9)), part, random.randint(1, most), most, None))
+    least = sim.models[payment.rail].least if payment.rail in sim.models else 1
+    parts = [random.randint(min(least, part), part) for _ in range(9)]
+    payer = random.choice((*parts, part, random.randint(1, most), most, None))
     fee: int | str = random.choice(("proportional", "proportional", "none"))
     scenario = random.choice(SCENARIOS).format(more=(payer or most) + 3, less=max(1, (payer or most) - 2))
     keyed = random.random() < 0.6
-    return _Wish(
+    return Wish(
         payment=payment.id,
         asked=Asked(payer=payer, fee=fee),
         key=f"key-{number}" if keyed else None,
         scenario=scenario,
         equality=None if keyed else f"{payment.id}{payer}".encode(),
         due_s=random.uniform(1, 60) if random.random() < 0.05 else None,
+        dialect=payment.dialect,
+        reference=random.choice((None, None, f"order {number}", LONG)),
+        request=TAKEN if random.random() < 0.2 else {},
     )
 
 
-async def _ask(sim: Simulation, wish: _Wish) -> UUID | None:
+async def _ask(sim: Simulation, wish: Wish) -> UUID | None:
     """Ask some process once; several at once now and then. The refund that was answered with, if any."""
     random = sim.random
     asking = [
-        sim.servers[random.randrange(len(sim.servers))].call(lambda world: _request(sim, world, wish))
+        sim.servers[random.randrange(len(sim.servers))].call(lambda world: request(sim, world, wish))
         for _ in range(random.choice((1, 1, 1, 2)))
     ]
     running = [each for each in asking if each is not None]
@@ -156,7 +203,7 @@ async def _ask(sim: Simulation, wish: _Wish) -> UUID | None:
     return next((each for each in answers if each is not None), None)
 
 
-async def _request(sim: Simulation, world: World, wish: _Wish) -> UUID | None:
+async def request(sim: Simulation, world: World, wish: Wish) -> UUID | None:
     """What an API does with such a request: one command, one answer, and under a key the same answer for ever."""
     key = None
     if wish.key is not None:
@@ -167,10 +214,12 @@ async def _request(sim: Simulation, world: World, wish: _Wish) -> UUID | None:
         merchant=MERCHANT,
         id=id,
         payment=wish.payment,
-        dialect=NATIVE,
+        dialect=wish.dialect,
         dialect_id=str(id),
         terms=world.terms,
         asked=wish.asked,
+        reference=wish.reference,
+        request=wish.request,
         scenario=wish.scenario,
         equality=wish.equality,
         due_at=due_at,

@@ -11,12 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
+from moneyback.simulator.providers.model import Temper
+
 RARE: Final = (0.0, 0.0, 0.01, 0.04)
 """The same for what a process does not survive."""
 RATES: Final = (0.0, 0.0, 0.02, 0.08, 0.25)
 """What a fault's rate is drawn from: two in five of a seed's faults do not occur in it at all."""
 EVERY_S: Final = (None, None, 120.0, 45.0, 20.0)
 """The same for what befalls whole processes: the mean time between two of them."""
+HABITS: Final = 4
+"""How many habits a provider has at most."""
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     crash_every: float | None = None
     pause_every: float | None = None
     jump_every: float | None = None  # business time leaps ahead
+    forged_every: float | None = None  # notifications from nobody
 
 
 PAUSES_S: Final = (1.0, 20.0, 35.0, 70.0, 130.0)
@@ -56,6 +61,19 @@ def draw_faults(random: Random) -> Faults:
     """A seed's mixture."""
     drawn: dict[str, Any] = {name: random.choice(_range(name)) for name in Faults.__struct_fields__}
     return Faults(**drawn)
+
+
+def draw_temper(random: Random) -> Temper:
+    """How a provider is in this run."""
+    return Temper(
+        pending=random.choice(RATES),
+        fails=random.choice(RATES[:-1]),
+        bounces=random.choice(RATES),
+        unsure=random.choice(RATES),
+        lags=random.choice(RATES),
+        strict=random.random() < 0.5,
+        habits=tuple(random.random() < 0.5 for _ in range(HABITS)),
+    )
 
 
 def _range(fault: str) -> tuple[float | None, ...]:

@@ -1,17 +1,19 @@
-"""What must be true after every commit and after every execution at the bank, and once a run has come to rest.
+"""What must be true after every commit and after every execution at a provider, and once a run has come to rest.
 
-The watch sees what no process sees: the committed rows and the bank's true books. It computes along with both, so each
-step costs it only the rows that changed.
+The watch sees what no process sees: the committed rows and the providers' true books. It computes along with both, so
+each step costs it only the rows that changed.
 
-- The bank executes a refund at most once.
+- A refund is executed at most once.
 - What it executed of ours, and kept, is within what had come in less disputes, returns and refunds made elsewhere, as
   recorded when the newest of them was armed. Anything beyond stands in `excess`, with its case.
 - Every counter of a payment is what its movements add up to, and the hold account is the sum of its holding refunds.
-- No byte leaves after the send deadline, for anything but an armed attempt, or past another refund's fence.
+- No byte leaves after the send deadline, for anything but an armed attempt, twice for one attempt, or past another
+  refund's fence; what leaves states the refund's own amount, and the key it always had.
 - Succeeded has evidence and was executed; failed, canceled and ready were not.
 - Every version of a refund has exactly one event that names it, and a reader of the log is told each once, in order.
 - One idempotency key makes one refund and gets one answer.
-- At rest, every refund that was ever acknowledged is there and has ended, and the bank's books agree with ours.
+- At rest, every refund that was ever acknowledged is there and has ended, and the providers' books agree
+  with ours; a client finds its own reference on its refund, and nothing of ours beside it.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from uuid import UUID
 
 import msgspec
 
-from moneyback.bank import wire
-from moneyback.bank.book import Book, Entry
 from moneyback.core import ledger
+from moneyback.core.ledger import Movement
 from moneyback.core.payment import Payment
 from moneyback.core.refund import HOLDING, IN_DOUBT, UNSENT, Attempt, Refund, State
+from moneyback.simulator.books import Books, Given
 from moneyback.simulator.clock import SimClock
+from moneyback.simulator.marks import misshown
+from moneyback.simulator.peers import Asked, Peer
 from moneyback.simulator.story import Story
 from moneyback.store.gather import Writes
 from moneyback.store.memory import Rows
@@ -85,10 +89,13 @@ class Watch:
         self._merchants: dict[UUID, UUID] = {}
         self._payments: dict[UUID, Payment] = {}  # as the commit before left them
         self._vouched_for: set[UUID] = set()
-        """Refunds that a person said were executed: what the bank told of them meanwhile named nothing we knew."""
+        """Refunds that a person said were executed: what its provider told of them meanwhile named nothing we knew."""
         self._in_flight: set[UUID] = set()  # refunds that a provider may have, or be about to have
         self._armed: dict[UUID, _Armed] = {}
-        self._executed: dict[UUID, Entry] = {}
+        self._executed: dict[UUID, Given] = {}
+        self._written: set[tuple[UUID, int]] = set()  # attempts of which a byte has left
+        self._forgotten: set[UUID] = set()  # executed, and gone back to a moment before that
+        self._keys: dict[UUID, str | None] = {}  # refund → the idempotency key it was sent with
         self._balances: dict[UUID, defaultdict[str, int]] = {}
         self.acknowledged: dict[UUID, UUID] = {}  # refund → its merchant
         self._answers: dict[str, tuple[int, bytes]] = {}  # idempotency key → what was answered under it
@@ -101,45 +108,42 @@ class Watch:
     # --- what passes -------------------------------------------------------------------------------------------------
 
     @_reported
-    def written(self, call: wire.RefundCall, at: datetime) -> None:
+    def written(self, asked: Asked, peer: Peer, at: datetime) -> None:
         """A byte of a refund call leaves a process."""
-        refund_id = refund_of(call.key)
-        if refund_id is None:
-            return
-        refund = self._refund(refund_id)
-        if refund is None or refund_id not in self._armed:
-            raise Violation(f"a call leaves for {self._r(refund_id)}, which was never armed")
-        armed = self._armed[refund_id]
-        generation = refund.generation if call.mark is None else int(call.mark.rpartition("_")[2])
-        if generation not in armed.deadlines or at >= armed.deadlines[generation]:
-            raise Violation(f"a byte of {self._r(refund_id)} leaves after its send deadline")
-        self._check_fence(refund)
+        refund, armed = self._refund(asked.refund), self._armed.get(asked.refund)
+        name = self._r(asked.refund)
+        if refund is None or armed is None:
+            raise Violation(f"a call leaves for {name}, which was never armed")
+        if asked.generation not in armed.deadlines or at >= armed.deadlines[asked.generation]:
+            raise Violation(f"a byte of {name} leaves after its send deadline")
+        if (asked.refund, asked.generation) in self._written:
+            raise Violation(f"attempt {asked.generation} of {name} leaves a second time")
+        self._written.add((asked.refund, asked.generation))
+        if self._keys.setdefault(asked.refund, asked.key) != asked.key:
+            raise Violation(f"{name} leaves with another key than before: its provider will not know it again")
+        if asked.amount != refund.payer:
+            raise Violation(f"{name} is of {refund.payer}; what leaves for it gives back {asked.amount}")
+        if not peer.shared:
+            self._check_fence(refund)
 
     @_reported
-    def taken(self, call: wire.RefundCall, book: Book) -> None:
-        """The bank has taken a refund call; these are its books on the payment now."""
-        refund_id = refund_of(call.key)
-        if refund_id is None:
-            return
-        mine = [each for each in book.executed if each.key == call.key]
+    def taken(self, asked: Asked, books: Books) -> None:
+        """A provider has taken a refund call; these are its books on the payment now."""
+        mine = books.of(asked.refund)
         if len(mine) > 1:
-            raise Violation(f"the bank executed {self._r(refund_id)} {len(mine)} times")
-        if not mine or refund_id in self._executed:
+            raise Violation(f"{self._r(asked.refund)} was executed {len(mine)} times")
+        if not mine or asked.refund in self._executed:
             return
-        self._executed[refund_id] = mine[0]
-        refund = self._refund(refund_id)
+        self._executed[asked.refund] = mine[0]
+        refund = self._refund(asked.refund)
         if refund is None or refund.state in NOT_PAID:
-            raise Violation(f"the bank executed {self._r(refund_id)}, which is {_word(refund)}")
-        self._check_room(refund, book)
+            raise Violation(f"{self._r(asked.refund)} was executed, which is {_word(refund)}")
+        self._check_room(refund, books)
 
     @_reported
     def committed(self, writes: Writes) -> None:
         """These rows have just been committed."""
-        for movement in writes.movements:
-            balances = self._balances.setdefault(movement.payment, defaultdict(int))
-            for account, amount in ((movement.debit, -movement.amount), (movement.credit, movement.amount)):
-                balances[account] += amount
-                self._accounts[(movement.merchant, account, movement.currency)] += amount
+        self._add_up(writes.movements)
         sequences: dict[UUID, list[int]] = defaultdict(list)
         for event in writes.events:
             sequences[event.object].append(event.sequence)
@@ -189,6 +193,36 @@ class Watch:
                 raise Violation(f"{event.type} {event.sequence} of {event.object.hex} is told too late, or again")
             self._told[event.object] = event.sequence
 
+    def went_back(self, rows: Rows) -> None:
+        """The books are as an earlier moment left them. What was executed since is not forgotten here."""
+        self._rows = rows
+        refunds = {each.id: each for each in rows.refunds.values()}
+        self._known = {each.id: (each.state, each.version) for each in refunds.values()}
+        self._merchants = {each.id: each.merchant for each in refunds.values()}
+        self._payments = {each.id: each for each in rows.payments.values()}
+        self._in_flight = {each.id for each in refunds.values() if each.state in AT_THE_PROVIDER}
+        self._written = {(id, number) for id, number in self._written if id in refunds}
+        self._written = {(id, number) for id, number in self._written if number <= refunds[id].generation}
+        self._keys = {id: key for id, key in self._keys.items() if id in refunds}
+        for id, armed in self._armed.items():
+            known = refunds[id].generation if id in refunds else 0
+            armed.deadlines = {number: at for number, at in armed.deadlines.items() if number <= known}
+        self.acknowledged = {id: merchant for id, merchant in self.acknowledged.items() if id in refunds}
+        kept = {place[2] for place in rows.keys}
+        self._answers = {key: answer for key, answer in self._answers.items() if key in kept}
+        self._named = {key: id for key, id in self._named.items() if key in kept}
+        self._forgotten = {id for id in self._executed if id in refunds and refunds[id].state in NOT_PAID}
+        self._told, self._events_told = {}, 0
+        self._balances, self._accounts = {}, defaultdict(int)
+        self._add_up(rows.movements.values())
+
+    def _add_up(self, movements: Iterable[Movement]) -> None:
+        for movement in movements:
+            balances = self._balances.setdefault(movement.payment, defaultdict(int))
+            for account, amount in ((movement.debit, -movement.amount), (movement.credit, movement.amount)):
+                balances[account] += amount
+                self._accounts[(movement.merchant, account, movement.currency)] += amount
+
     # --- what must hold ----------------------------------------------------------------------------------------------
 
     def _follow(self, refund: Refund, sequences: list[int], writes: Writes) -> None:
@@ -221,9 +255,11 @@ class Watch:
         if refund.state is State.SUCCEEDED and not any(each.event in EXECUTION for each in seen):
             raise Violation(f"{self._r(refund.id)} succeeded without evidence")
         if refund.state is State.SUCCEEDED and refund.id not in self._executed:
-            raise Violation(f"{self._r(refund.id)} succeeded, and the bank never executed it")
-        if refund.state in NOT_PAID and refund.id in self._executed:
-            raise Violation(f"{self._r(refund.id)} became {refund.state.value} although the bank executed it")
+            raise Violation(f"{self._r(refund.id)} succeeded, and was never executed")
+        if refund.state not in NOT_PAID:
+            self._forgotten.discard(refund.id)
+        elif refund.id in self._executed and refund.id not in self._forgotten:
+            raise Violation(f"{self._r(refund.id)} became {refund.state.value} although it was executed")
 
     def _note_armed(self, attempt: Attempt) -> None:
         """Remember the room an attempt was armed in; later writes of its row tell only its outcome."""
@@ -236,30 +272,28 @@ class Watch:
         before = self._payments.get(payment.id, payment)  # one commit may arm, and record more of the payment besides
         left = attempt.pre_read.get("left")
         if left is not None and left not in (_left(before), _left(payment)):
-            raise Violation(f"{self._r(refund.id)} is armed on {self._p(payment.id)}, of which the bank shows {left}")
+            raise Violation(f"{self._r(refund.id)} is armed; of {self._p(payment.id)} its provider shows {left}")
         if known is None:
             known = self._armed[refund.id] = _Armed(refund.payment, 0, {})
         known.room = max(known.room, _room(before), _room(payment))
         known.deadlines[attempt.generation] = attempt.send_deadline
 
     def _check_fence(self, refund: Refund) -> None:
-        """Below rung 3 nobody could tell two refunds apart: one in flight for a payment, and that one has the fence."""
-        if _rung(refund.rail) >= wire.RUNG_KEYED:
-            return
+        """Where nobody could tell two refunds apart, one is in flight for a payment, and that one has the fence."""
         payment = self._rows.payments[(refund.merchant, refund.payment)]
         for id in self._rows.of_payment[(refund.merchant, payment.id)]:
             if id != refund.id and id in self._in_flight:
                 raise Violation(f"{self._r(refund.id)} leaves while {self._r(id)} may be in flight")
 
-    def _check_room(self, refund: Refund, book: Book) -> None:
+    def _check_room(self, refund: Refund, books: Books) -> None:
         """The sum of what was executed of ours and kept, against the room recorded when the newest was armed."""
         now = self._clock.business
-        ours = {id: each for each in book.executed if (id := refund_of(each.key)) is not None}
-        kept = sum(each.asked for each in ours.values() if each.status(now) != "returned")
-        room = max(self._armed[id].room for id in ours)
+        ours = [each for each in books.executed if each.refund is not None]
+        kept = sum(each.asked for each in ours if each.status(now) != "returned")
+        room = max(self._armed[each.refund].room for each in ours if each.refund is not None)
         if kept > room:
             payment = self._p(refund.payment)
-            raise Violation(f"with {self._r(refund.id)} the bank has given back {kept} of {payment}, of {room}")
+            raise Violation(f"with {self._r(refund.id)} {kept} of {payment} was given back, of {room}")
 
     def _check_payment(self, payment: Payment) -> None:
         """Counters against movements, holds against refunds, excess against the sum."""
@@ -298,35 +332,42 @@ class Watch:
         missing = len(self._rows.events) - self._events_told
         return f"{missing} events were never told" if missing else None
 
-    def check_rest(self, books: Iterable[tuple[Payment, Book]]) -> None:
+    def check_shown(self, given: Given, shown: Any) -> None:
+        """What a client would be shown of a refund of ours as its provider has it."""
+        refund = self._refund(given.refund) if given.refund is not None else None
+        wrong = misshown(refund, shown) if refund is not None else None
+        if refund is not None and wrong is not None:
+            raise Violation(f"the client of {self._r(refund.id)} is shown {wrong}")
+
+    def check_rest(self, books: Iterable[tuple[Payment, Books]]) -> None:
         """Every promise that can be told only at the end."""
         for id, merchant in self.acknowledged.items():
             if (merchant, id) not in self._rows.refunds:
                 raise Violation(f"{self._r(id)} was acknowledged and is lost")
-        for payment, book in books:
+        for payment, its in books:
             for refund in self._refunds_of(payment):
-                self._compare(refund, book)
-            self._compare_payment(payment, book)
+                self._compare(refund)
+            self._compare_payment(payment, its)
 
-    def _compare(self, refund: Refund, book: Book) -> None:
-        """What a refund's end says against what the bank did."""
+    def _compare(self, refund: Refund) -> None:
+        """What a refund's end says against what its provider did."""
         now, entry = self._clock.business, self._executed.get(refund.id)
         truth = "nothing" if entry is None else entry.status(now)
         says = {State.SUCCEEDED: "succeeded", State.RETURNED: "returned"}.get(refund.state, "nothing")
         if truth == says or (truth == "returned" and says == "succeeded" and refund.id in self._vouched_for):
             return
-        raise Violation(f"{self._r(refund.id)} is {refund.state.value}; at the bank: {truth}")
+        raise Violation(f"{self._r(refund.id)} is {refund.state.value}; at its provider: {truth}")
 
-    def _compare_payment(self, payment: Payment, book: Book) -> None:
-        """What a payment has given back against what the bank paid; a person's word tells no amount."""
+    def _compare_payment(self, payment: Payment, books: Books) -> None:
+        """What a payment has given back against what was paid; a person's word tells no amount."""
         now, refunds = self._clock.business, self._refunds_of(payment)
         if any(each.id in self._vouched_for for each in refunds):
             return
-        if any(each.amount < each.asked for each in book.executed):
+        if any(each.amount < each.asked for each in books.executed):
             return
-        ours, paid = payment.refunded + payment.external, book.paid(now)
+        ours, paid = payment.refunded + payment.external, books.paid(now)
         if ours != paid:
-            raise Violation(f"{self._p(payment.id)} has given back {ours}; the bank paid {paid}")
+            raise Violation(f"{self._p(payment.id)} has given back {ours}; its provider paid {paid}")
 
     def _refunds_of(self, payment: Payment) -> list[Refund]:
         place = (payment.merchant, payment.id)
@@ -343,27 +384,18 @@ class Watch:
         return self._story.name("P", id)
 
 
-def refund_of(key: str | None) -> UUID | None:
-    """The refund of ours behind a key in the bank's books; None for what somebody else did there."""
-    return UUID(hex=key[3:]) if key is not None and key.startswith("mb_") else None
-
-
 def _gone(payment: Payment) -> int:
     return payment.refunded + payment.external + payment.clawed_back
 
 
 def _left(payment: Payment) -> int:
-    """What the bank must show as its remainder if it has seen all that we have, and nothing else."""
+    """What its provider must show as its remainder if it has seen all that we have, and nothing else."""
     return max(0, payment.captured - _gone(payment))
 
 
 def _room(payment: Payment) -> int:
     """What refunds of ours may come to at most."""
     return payment.captured - payment.disputed - payment.clawed_back - payment.external
-
-
-def _rung(rail: str) -> int:
-    return wire.RUNG_LOOK_UP if rail == "sandbox" else int(rail.rpartition("-")[2])
 
 
 def _word(refund: Refund | None) -> str:

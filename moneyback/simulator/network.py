@@ -1,7 +1,7 @@
-"""The network between the simulated processes and the bank: late, lossy, and true to what TCP and time-outs promise.
+"""The network between the simulated processes and providers: late, lossy, and true to what TCP and time-outs promise.
 
-What has been written goes on although its writer crashes. A call is underway for less than the bank may take to work
-on one (`PROCESSING`), since every horizon of the product is built on that bound; within it anything may happen.
+What has been written goes on although its writer crashes. A call is underway for less than its provider may take to
+work on one, since every horizon of the product is built on that bound; within it anything may happen.
 """
 
 from __future__ import annotations
@@ -11,35 +11,34 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from random import Random
 from typing import Final, Protocol
+from uuid import UUID
 
 import msgspec
 
-from moneyback.bank import wire
-from moneyback.bank.book import Book
-from moneyback.bank.client import PROCESSING
-from moneyback.bank.memory import MemoryBank
-from moneyback.bank.rules import Answer
 from moneyback.dialect import AnswerLost, Call, NotConnected, Reply
+from moneyback.simulator.books import Books
 from moneyback.simulator.clock import SimClock
 from moneyback.simulator.faults import CALM, exponential
 from moneyback.simulator.loop import SimLoop
+from moneyback.simulator.peers import Asked, Peer, Taken, asked_in, unlabelled
 from moneyback.simulator.story import Story
 
 LATENCY_S: Final = 0.05
-UNDERWAY_S_MAX: Final = PROCESSING.total_seconds() - 5
+SPARE_S: Final = 5.0
+"""By how much a call is underway for less than it may be."""
 DEADLINE_S: Final = 30.0
-"""When senders stop waiting: what arrives between that and `UNDERWAY_S_MAX` tries doubt hardest."""
+"""When senders stop waiting: what arrives between that and the end of what it may take tries doubt hardest."""
 GATEWAY: Final = Reply(status=502, headers={"content-type": "text/html"}, body=b"<h1>Bad Gateway</h1>")
 
 
 class Witness(Protocol):
     """Who sees what passes."""
 
-    def written(self, call: wire.RefundCall, at: datetime) -> None:
+    def written(self, asked: Asked, peer: Peer, at: datetime) -> None:
         """The first byte of a refund call leaves a process."""
 
-    def taken(self, call: wire.RefundCall, book: Book) -> None:
-        """The bank has taken a refund call; these are its books on the payment now."""
+    def taken(self, asked: Asked, books: Books) -> None:
+        """A provider has taken a refund call; these are its books on the payment now."""
 
 
 class _Fate(msgspec.Struct, frozen=True):
@@ -55,16 +54,25 @@ class _Fate(msgspec.Struct, frozen=True):
     instead: Reply | None = None  # instead of the answer
     answers: bool = True
     resets: bool = False  # the connection breaks where no answer comes; else there is silence
+    cut: bool = False  # it breaks at once, and what was written goes on
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A call on its way."""
+
+    peer: Peer
+    call: Call
+    asked: Asked | None
+    fate: _Fate
 
 
 class Network:
-    """Carries calls to one bank. `faults` may be changed while it runs."""
+    """Carries calls to providers. `faults` may be changed while it runs."""
 
     def __init__(
         self,
         loop: SimLoop,
         random: Random,
-        bank: MemoryBank,
         clock: SimClock,
         story: Story,
         witness: Witness,
@@ -72,7 +80,6 @@ class Network:
     ) -> None:
         self._loop = loop
         self._random = random
-        self._bank = bank
         self._clock = clock
         self._story = story
         self._witness = witness
@@ -82,108 +89,110 @@ class Network:
         """Refund calls that were written and may still arrive. Business time stands still while there are any: a
         leap would carry every horizon past what the horizons allow for."""
 
-    async def exchange(self, call: Call, *, deadline: float) -> Reply:
-        """One call and its answer, as a flow's `Exchange`."""
-        account, rung, inner = wire.addressed(call)
-        asked = wire.asked(inner)
-        refund = asked if isinstance(asked, wire.RefundCall) else None
-        fate = self._draw(rung, refund)
+    async def exchange(self, peer: Peer, labelled: Call, *, deadline: float) -> Reply:
+        """One call to a provider and its answer, as a flow's `Exchange`."""
+        label, call = unlabelled(labelled)
+        asked = asked_in(peer, label, call)
+        fate = self._draw(peer, call, asked)
         await self._befall()
         await asyncio.sleep(fate.connect_s)
         if not fate.connects:
             raise NotConnected("connection refused")
         if self._loop.time() >= deadline:
             raise NotConnected("the send deadline has passed")
-        if refund is not None:
-            self._witness.written(refund, self._loop.now())
-            self._story.tell("writes", call=refund.key, mark=refund.mark, amount=refund.amount, fate=_told(fate))
+        if asked is not None:
+            self._witness.written(asked, peer, self._loop.now())
+            self._story.tell("writes", attempt=self._attempt(asked), amount=asked.amount, fate=_told(fate))
             self.underway += fate.copies if fate.arrives else 0
         answer: asyncio.Future[Reply] = self._loop.create_future()
-        self._loop.spawn(self._loop.world, self._carry(account, rung, inner, refund, fate, answer), name="network")
-        await asyncio.wait({answer}, timeout=max(0.0, deadline - self._loop.time()))
+        if fate.cut:
+            answer.set_exception(AnswerLost("connection reset"))
+        carried = self._carry(_Written(peer, call, asked, fate), answer)
+        self._loop.spawn(self._loop.world, carried, name="network")
+        patience = deadline - self._loop.time() if peer.answer_s is None else peer.answer_s
+        await asyncio.wait({answer}, timeout=max(0.0, patience))
         await self._befall()
         if not answer.done():
             answer.cancel()
             raise AnswerLost("no answer in time")
         return answer.result()
 
-    def _draw(self, rung: int, refund: wire.RefundCall | None) -> _Fate:
+    def _draw(self, peer: Peer, call: Call, asked: Asked | None) -> _Fate:
         random, faults = self._random, self.faults
         connect_s = exponential(random, LATENCY_S / 2, 2.0)
         there_s, back_s = exponential(random, LATENCY_S, 5.0), exponential(random, LATENCY_S, 5.0)
         resets = random.random() < 0.5
         if faults is CALM:
             return _Fate(connect_s, there_s, back_s, resets=resets)
+        cut = False
         if faults.slow > random.random():
+            most, cut = underway_s_max(peer), random.random() < 0.3
             if random.random() < 0.5:
-                there_s = random.uniform(random.choice((5.0, DEADLINE_S)), UNDERWAY_S_MAX)
+                there_s = random.uniform(random.choice((5.0, DEADLINE_S)), random.choice((55.0, most)))
             else:
-                back_s = random.uniform(5.0, UNDERWAY_S_MAX)
-        door = (
-            random.choice((wire.not_taken(), wire.busy()))
-            if refund is not None and faults.not_taken > random.random()
-            else None
-        )
-        error = random.choice((GATEWAY, wire.refusal(500, "internal", "Something went wrong at the bank.")))
+                back_s = random.uniform(5.0, 55.0)
+        door = random.choice(peer.not_now()) if asked is not None and faults.not_taken > random.random() else None
+        error = random.choice((GATEWAY, *peer.broken()))
         broken = error if faults.broken > random.random() else None
+        doubles = asked is not None and faults.doubled > random.random() and peer.repeatable(call)
         return _Fate(
             connect_s,
             there_s,
             back_s,
             connects=faults.unconnected <= random.random(),
             arrives=faults.vanished <= random.random() and door is None and broken is None,
-            copies=2 if refund is not None and _may_double(refund, rung) and faults.doubled > random.random() else 1,
+            copies=2 if doubles else 1,
             in_its_place=door or broken,
             instead=error if faults.error_after > random.random() else None,
             answers=faults.unanswered <= random.random(),
             resets=resets,
+            cut=cut,
         )
 
-    async def _carry(
-        self,
-        account: str,
-        rung: int,
-        call: Call,
-        refund: wire.RefundCall | None,
-        fate: _Fate,
-        answer: asyncio.Future[Reply],
-    ) -> None:
+    async def _carry(self, written: _Written, answer: asyncio.Future[Reply]) -> None:
+        fate = written.fate
         for _ in range(fate.copies - 1 if fate.arrives else 0):
-            again = self._again(account, rung, call, refund)
-            self._loop.spawn(self._loop.world, again, name="network")
+            self._loop.spawn(self._loop.world, self._again(written), name="network")
         await asyncio.sleep(fate.there_s)
         reply = fate.in_its_place
         if fate.arrives:
-            taken = await self._take(account, rung, call, refund)
-            await asyncio.sleep(min(taken.delay_s, 2 * UNDERWAY_S_MAX))
+            taken = await self._take(written)
+            await asyncio.sleep(min(taken.delay_s, 2 * underway_s_max(written.peer)))
             reply = fate.instead if taken.reply is not None and fate.instead is not None else taken.reply
         if (reply is None or not fate.answers) and not fate.resets:
             return  # silence: the caller learns nothing but that time passes
         await asyncio.sleep(fate.back_s)
-        if answer.done():
+        if answer.done():  # nobody waits any more
             return
         if reply is None or not fate.answers:
             answer.set_exception(AnswerLost("connection reset"))
         else:
             answer.set_result(reply)
 
-    async def _again(self, account: str, rung: int, call: Call, refund: wire.RefundCall | None) -> None:
-        await asyncio.sleep(self._random.uniform(0.0, UNDERWAY_S_MAX))
-        await self._take(account, rung, call, refund)
+    async def _again(self, written: _Written) -> None:
+        late = self._random.random() < 0.5
+        most = min(55.0, underway_s_max(written.peer))
+        await asyncio.sleep(self._random.uniform(0.0, most) if late else exponential(self._random, LATENCY_S, 5.0))
+        await self._take(written)
 
-    async def _take(self, account: str, rung: int, call: Call, refund: wire.RefundCall | None) -> Answer:
-        taken = await self._bank.handle(account, rung, call, self._clock.business)
-        if refund is not None:
+    async def _take(self, written: _Written) -> Taken:
+        peer, asked = written.peer, written.asked
+        refund: UUID | None = asked.refund if asked is not None else None
+        taken = await peer.take(written.call, refund, self._clock.business)
+        if asked is not None:
             self.underway -= 1
             status = taken.reply.status if taken.reply is not None else None
-            self._story.tell("bank takes", call=refund.key, mark=refund.mark, amount=refund.amount, answer=status)
-            self._witness.taken(refund, await self._bank.books(account, refund.payment))
+            self._story.tell("provider takes", attempt=self._attempt(asked), amount=asked.amount, answer=status)
+            self._witness.taken(asked, await peer.books(asked.payment))
         return taken
 
+    def _attempt(self, asked: Asked) -> str:
+        return f"{self._story.name('R', asked.refund)}#{asked.generation}"
 
-def _may_double(call: wire.RefundCall, rung: int) -> bool:
-    """Only where a key is known again; and what is answered by a question is meant to be called again."""
-    return rung >= wire.RUNG_KEYED and "requires_action" not in (call.scenario or "")
+
+def underway_s_max(peer: Peer) -> float:
+    """How long a call to a provider is underway at most."""
+    return peer.processing.total_seconds() - SPARE_S
 
 
 def _told(fate: _Fate) -> str:
@@ -193,6 +202,7 @@ def _told(fate: _Fate) -> str:
         f"after {fate.there_s:.2f}s",
     ]
     words += ["twice"] if fate.copies > 1 else []
+    words += ["cut-off"] if fate.cut else []
     words += [] if fate.answers else ["reset" if fate.resets else "unanswered"]
     words += [f"answered {fate.instead.status}"] if fate.instead is not None else []
     return ",".join(words).replace(" ", "-")

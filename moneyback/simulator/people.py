@@ -1,6 +1,7 @@
-"""The people of a simulated world: those who refund at the bank itself, those who answer doubt, and a reader of events.
+"""The people of a simulated world: who refunds at a provider itself, who answers doubt, and who reads events.
 
-Persons answer truthfully, from the bank's own books, and only as late as a careful person would. Each is a coroutine
+Persons answer what a provider's own books say when they look, and may be too quick: that what is not there yet may
+still come is for the product to know. Each is a coroutine
 outside all processes and reaches the product through one of them, as everybody does.
 """
 
@@ -8,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from moneyback.bank.book import Entry
 from moneyback.bank.client import account_of, capture_of
 from moneyback.core.commands import CloseCase, Nudge, ObservePayment, Resolve, Sighting
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Event, Refund, State
 from moneyback.dialect import Call
+from moneyback.simulator.books import Given
 from moneyback.simulator.faults import exponential
 from moneyback.simulator.world import MERCHANT, RAILS, WAIT_S, Simulation
 from moneyback.store.port import Cursor, Logged
-
-HURRY_S: Final = 60.0
-"""How long no process is suspended after an answer that came too early."""
 
 
 def start_people(sim: Simulation) -> None:
@@ -41,7 +39,7 @@ async def persons(sim: Simulation) -> None:
 
 
 async def clear_inbox(sim: Simulation) -> None:
-    """Answer what waits for a person, from the bank's own books."""
+    """Answer what waits for a person, from its provider's own books."""
     rows = sim.database.rows
     for refund in [*rows.refunds.values()]:
         if refund.state is State.REQUIRES_ACTION:
@@ -74,20 +72,14 @@ async def nudge(sim: Simulation, refund: UUID, payment: UUID, event: Event) -> N
 
 
 async def _answer_doubt(sim: Simulation, refund: Refund) -> None:
-    """Executed or not sent, as the bank's books truly say; what is still pending there is waited for."""
+    """Executed or not sent, as its provider's books say by now; what is still pending there is waited for."""
     payment = sim.database.rows.payments[(refund.merchant, refund.payment)]
     await note_externals(sim, payment)
-    book = await sim.books(payment)
-    entry = next((each for each in book.executed if each.key == f"mb_{refund.id.hex}"), None)
+    entry = next(iter((await sim.books(payment)).of(refund.id)), None)
     if entry is not None and entry.status(sim.clock.business) == "pending":
         return
-    hurry = entry is None and _too_early(sim, refund, payment)
-    if hurry:  # it will be refused; held up by a pause until the horizon has passed, it would be a lie
-        sim.hurry_until_s = sim.loop.time() + HURRY_S
-    if not hurry and sim.chance(0.3):
+    if sim.chance(0.3):
         await asyncio.sleep(exponential(sim.random, 5.0, 30.0))  # thinking: the evidence may move on meanwhile
-        if entry is None and await _executed_meanwhile(sim, payment, refund):
-            return
     command = Resolve(
         merchant=refund.merchant,
         refund=refund.id,
@@ -96,7 +88,7 @@ async def _answer_doubt(sim: Simulation, refund: Refund) -> None:
         evidence_version=refund.evidence_version,
         evidence=sim.new_id(),
         by="person",
-        note="looked at the bank's books",
+        note="looked at the provider's books",
         terms=sim.terms,
     )
     sim.story.tell("person says", refund=sim.story.name("R", refund.id), executed=entry is not None)
@@ -105,21 +97,15 @@ async def _answer_doubt(sim: Simulation, refund: Refund) -> None:
         await nudge(sim, refund.id, refund.payment, Event.WITHDRAWN)
 
 
-def _too_early(sim: Simulation, refund: Refund, payment: Payment) -> bool:
-    """Whether "not sent" is not for anybody to say yet: the call may still be on its way."""
-    doubt = refund.doubt_since
-    return refund.generation > 0 and doubt is not None and sim.clock.business < doubt + sim.terms(payment).horizon
-
-
 async def note_externals(sim: Simulation, payment: Payment) -> None:
-    """What was refunded at the bank without us, registered by hand: no bank below rung 2 tells it apart."""
-    book, rows = await sim.books(payment), sim.database.rows
-    for entry in book.executed:
-        if entry.key is None and (payment.merchant, payment.id, entry.id) not in rows.externals:
+    """What was refunded without us, registered by hand: no provider below rung 2 tells it apart."""
+    books, rows = await sim.books(payment), sim.database.rows
+    for entry in books.executed:
+        if entry.refund is None and (payment.merchant, payment.id, entry.id) not in rows.externals:
             await _submit(sim, _external(sim, payment, entry))
 
 
-def _external(sim: Simulation, payment: Payment, entry: Entry) -> ObservePayment:
+def _external(sim: Simulation, payment: Payment, entry: Given) -> ObservePayment:
     return ObservePayment(
         merchant=payment.merchant,
         payment=payment.id,
@@ -127,11 +113,6 @@ def _external(sim: Simulation, payment: Payment, entry: Entry) -> ObservePayment
         sighting=Sighting(kind="external", amount=entry.amount, reference=entry.id, occurred_at=entry.received_at),
         source="person",
     )
-
-
-async def _executed_meanwhile(sim: Simulation, payment: Payment, refund: Refund) -> bool:
-    book = await sim.books(payment)
-    return any(each.key == f"mb_{refund.id.hex}" for each in book.executed)
 
 
 async def _submit(sim: Simulation, command: Any) -> None:
@@ -146,14 +127,22 @@ async def _submit(sim: Simulation, command: Any) -> None:
 
 
 async def dashboard(sim: Simulation, until_s: float) -> None:
-    """Somebody refunds one of our payments at the bank itself, without asking us."""
+    """Somebody refunds one of our payments at its provider, without asking us."""
     random = sim.random
     await asyncio.sleep(random.uniform(0.0, until_s))
     payment = random.choice([*sim.database.rows.payments.values()])
     refunds = [each for each in sim.database.rows.refunds.values() if each.payment == payment.id]
     amount = random.randint(1, max(1, payment.captured // 2))
     while any(each.payer == amount for each in refunds):
-        amount += 1  # a bank that shows only counters cannot tell an equal refund from ours, and nobody could
+        amount += 1  # a provider that shows only counters cannot tell an equal refund from ours, and nobody could
+    if payment.rail in sim.models:
+        sim.models[payment.rail].give_elsewhere(payment.reference, amount, sim.clock.business)
+    else:
+        await _give_at_the_bank(sim, payment, amount)
+    sim.story.tell("dashboard refund", payment=sim.story.name("P", payment.id), amount=amount)
+
+
+async def _give_at_the_bank(sim: Simulation, payment: Payment, amount: int) -> None:
     capture = capture_of(payment)
     body = {
         "payment": payment.reference,
@@ -166,7 +155,6 @@ async def dashboard(sim: Simulation, until_s: float) -> None:
     }
     call = Call(method="POST", path="/refunds", body=msgspec.json.encode(body))
     await sim.bank.handle(account_of(payment), RAILS[payment.rail], call, sim.clock.business)
-    sim.story.tell("dashboard refund", payment=sim.story.name("P", payment.id), amount=amount)
 
 
 # --- the reader ------------------------------------------------------------------------------------------------------
@@ -174,9 +162,13 @@ async def dashboard(sim: Simulation, until_s: float) -> None:
 
 async def follow_events(sim: Simulation) -> None:
     """Reads the event log by its cursor, soon after each commit, from whichever process answers."""
-    cursor = Cursor()
+    cursor, epoch = Cursor(), sim.database.epoch
     while True:
+        if epoch != sim.database.epoch:  # a cursor of another epoch leads nowhere: it begins again
+            cursor, epoch = Cursor(), sim.database.epoch
         found = await _read_events(sim, cursor)
+        if epoch != sim.database.epoch:
+            continue
         if found:
             sim.watch.told(found)
             cursor = found[-1].cursor

@@ -10,24 +10,29 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from moneyback.bank.book import Book
-from moneyback.bank.client import account_of, capture_of, client_for
-from moneyback.bank.memory import MemoryBank
-from moneyback.bank.port import Notice
+from moneyback.bank.client import account_name, account_of, capture_of, client_for
 from moneyback.core.payment import Payment
-from moneyback.core.refund import Refund
+from moneyback.dialect import Call, Client, Reply
+from moneyback.dialects import load_dialects
+from moneyback.flows.breaker import Breaker
 from moneyback.flows.notices import take_notices
 from moneyback.flows.work import work_round
-from moneyback.flows.world import Rail, World
+from moneyback.flows.world import Exchange, Rail, World
+from moneyback.simulator.books import Books
 from moneyback.simulator.clock import SimClock
-from moneyback.simulator.faults import CALM, PAUSES_S, Faults, draw_faults, exponential
+from moneyback.simulator.faults import CALM, PAUSES_S, Faults, draw_faults, draw_temper, exponential
 from moneyback.simulator.invariants import Watch
 from moneyback.simulator.loop import SimLoop
 from moneyback.simulator.network import Network
+from moneyback.simulator.notices import SimBank, SimFinder, notify
+from moneyback.simulator.peers import BankPeer, Peer, labelled
+from moneyback.simulator.providers import MODELS
+from moneyback.simulator.providers.model import Model
 from moneyback.simulator.story import Story
 from moneyback.store.gather import Writes
 from moneyback.store.memory import Fate, MemoryDatabase, MemoryStore, Stage, Transaction
@@ -35,6 +40,7 @@ from moneyback.store.port import StoreUnavailable
 
 START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MERCHANT: Final = UUID(int=1)
+SECRET: Final = "simulated"
 RAILS: Final = {"sandbox": 4, **{f"sandbox-{rung}": rung for rung in range(4)}}
 WAIT_S: Final = 10.0
 """How long a caller waits for a process to answer."""
@@ -48,9 +54,12 @@ T = TypeVar("T")
 
 
 class Simulation:
-    """One run's world. `random` is the only source of chance beside the loop's own, which is seeded from it."""
+    """One run's world. `random` is the only source of chance beside the loop's own, which is seeded from it.
 
-    def __init__(self, seed: int, step_limit: int) -> None:
+    `providers` names the models that are there, and no payment is the bank's then; None: some are drawn, beside it.
+    """
+
+    def __init__(self, seed: int, step_limit: int, providers: Sequence[str] | None = None) -> None:
         self.random = Random(seed)
         self.loop = SimLoop(self.random.getrandbits(64), start=START, step_limit=step_limit, trace_length_max=0)
         self.story = Story(self.loop.time, lambda: self.loop.current_process().label)
@@ -59,14 +68,21 @@ class Simulation:
         self.news = asyncio.Event()  # something was committed
         self.database = SimDatabase(self)
         self.watch = Watch(self.database.rows, self.clock, self.story, self.report)
-        self.network = Network(self.loop, self.random, self.bank, self.clock, self.story, self.watch, self.befall)
+        self.network = Network(self.loop, self.random, self.clock, self.story, self.watch, self.befall)
         self.storm = draw_faults(self.random)
+        self.models = self._models(providers)
+        self.real_share = 0.7 if providers is None else 1.0  # of the payments, where there is anybody but the bank
+        self.peers: dict[str, Peer] = {
+            **{name: BankPeer(self.bank, account_name(MERCHANT, name), rung) for name, rung in RAILS.items()},
+            **self.models,
+        }
+        self.notified = self.random.random() < 0.6
         self.joins = self.random.random() < 0.3
         self.wallets_limited = self.random.random() < 0.5
         self.inbox_s = self.random.choice((4.0, 20.0))
-        self.hurry_until_s = 0.0  # no process is suspended before
         self.database_s = self.random.choice((0.002, 0.02, 0.2))
         self.faults = CALM
+        self.look_only = False  # rails to other companies send nothing
         self.servers: list[Server] = [
             Server(self, f"server{number}") for number in range(1, self.random.randint(2, 3) + 1)
         ]
@@ -112,9 +128,41 @@ class Simulation:
             if server.world is not None and not server.process.paused:
                 server.world.due.set()
 
-    async def books(self, payment: Payment) -> Book:
-        """The bank's true books on a payment."""
-        return await self.bank.books(account_of(payment), payment.reference)
+    def stop(self, server: Server) -> None:
+        """Kill a process that is to be started again by whoever asks for this."""
+        if server.world is not None:
+            server.world = None
+            self.loop.crash(server.process)
+
+    async def books(self, payment: Payment) -> Books:
+        """Its provider's true books on a payment."""
+        return await self.peers[payment.rail].books(payment.reference)
+
+    def _models(self, providers: Sequence[str] | None) -> dict[str, Model]:
+        if providers is None:
+            providers = self.random.sample(sorted(MODELS), self.random.choice((0, 1, 1, 2)))
+        made = dict[str, Model]()
+        for name in providers:
+            client = connector(name)
+            model = MODELS[name](self.random, draw_temper(self.random), client.processing, client.list_lag)
+            model.on_change = partial(self._changed, name)
+            made[name] = model
+        return made
+
+    def _changed(self, rail: str, reference: str, at: datetime) -> None:
+        """Something happened, or will, to a payment at its provider, who tells of it if this is a world of news."""
+        payments = self.database.rows.payments.values()
+        payment = next((each for each in payments if (each.rail, each.reference) == (rail, reference)), None)
+        if self.notified and payment is not None:
+            after_s = (at - self.clock.business).total_seconds()
+            self.loop.spawn(self.loop.world, notify(self, payment, after_s), name="notification")
+
+
+def connector(name: str) -> Client:
+    """The product's own connector to a provider."""
+    client = load_dialects()[name].client
+    assert client is not None, f"{name} has no connector"
+    return client
 
 
 class Server:
@@ -132,7 +180,8 @@ class Server:
         process = self.process = sim.loop.process(self.name)
         store = MemoryStore(sim.database)
         process.on_sever(lambda: sim.database.disconnect(store))
-        self.world = World(store=store, rails=self._rails(), dialects={}, new_id=sim.new_id, log=self._log)
+        rails = self._rails()
+        self.world = World(store=store, rails=rails, dialects={}, new_id=sim.new_id, log=self._log, warn=self._log)
         sim.story.tell("starts", process=process.label)
         sim.loop.spawn(process, self._work(self.world), name="worker")
 
@@ -141,16 +190,19 @@ class Server:
         if self.world is None:
             return
         self._simulation.story.tell("crashes", process=self.process.label)
-        self.world = None
-        self._simulation.loop.crash(self.process)
+        self._simulation.stop(self)
         await asyncio.sleep(seconds)
+        self.up()
+
+    def up(self) -> None:
+        """Be started, unless it runs."""
         if self.world is None:
             self.start()
 
     async def suspended(self, seconds: float) -> None:
         """Stand still for a while; the database gives up on what it left open."""
         sim, process, world = self._simulation, self.process, self.world
-        if world is None or sim.loop.time() < sim.hurry_until_s:
+        if world is None:
             return
         sim.story.tell("pauses", process=process.label, seconds=seconds)
         sim.loop.pause(process)
@@ -180,18 +232,43 @@ class Server:
         async def opened(payment: Payment) -> None:
             await sim.bank.register(account_of(payment), capture_of(payment))
 
-        return {
+        built_in = {
             name: Rail(
                 name=name,
                 account=name,
-                client=client_for(rung),
-                exchange=lambda _payment: sim.network.exchange,
+                client=labelled(client_for(rung)),
+                exchange=self._exchange(sim.peers[name]),
                 opened=opened,
                 joins=sim.joins,
                 wallets_limited=sim.wallets_limited,
             )
             for name, rung in RAILS.items()
         }
+        return built_in | {name: self._rail(connector(name), model) for name, model in sim.models.items()}
+
+    def _rail(self, client: Client, model: Model) -> Rail:
+        """One to another company, as a kept rail becomes one, less the record of what was said."""
+        return Rail(
+            name=model.name,
+            account=f"{model.name}:simulated",
+            client=labelled(client),
+            exchange=self._exchange(model, client),
+            real=True,
+            look_only=self._simulation.look_only,
+            joins=self._simulation.joins,
+            breaker=Breaker(),
+        )
+
+    def _exchange(self, peer: Peer, client: Client | None = None) -> Callable[[Payment], Exchange]:
+        network = self._simulation.network
+        secrets = dict.fromkeys(client.credentials, SECRET) if client is not None else {}
+
+        async def exchange(call: Call, *, deadline: float) -> Reply:
+            return await network.exchange(
+                peer, call if client is None else client.authorize(secrets, call), deadline=deadline
+            )
+
+        return lambda _payment: exchange
 
     async def _work(self, world: World) -> None:
         """The worker loop, with longer rests than the real one."""
@@ -256,43 +333,3 @@ def store_of(world: World) -> MemoryStore:
     """The store of a simulated process."""
     assert isinstance(world.store, MemoryStore)
     return world.store
-
-
-class SimBank(MemoryBank):
-    """The bank; its notices come late, and again, as the faults say."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        super().__init__()
-        self._simulation = simulation
-
-    async def notices(self, now: datetime, limit: int = 100) -> tuple[Notice, ...]:
-        """What the bank tells by now, or, when it is late, had told some time ago."""
-        sim = self._simulation
-        if sim.chance(sim.faults.notices_late):
-            now -= timedelta(seconds=sim.random.uniform(1, 120))
-        return await super().notices(now, limit)
-
-    async def acknowledge(self, notices: Sequence[Notice]) -> None:
-        """Tell the bank, unless that is lost and all is told again."""
-        sim = self._simulation
-        if not sim.chance(sim.faults.notices_again):
-            await super().acknowledge(notices)
-
-
-class SimFinder:
-    """Finds what a notice is about, as committed."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-
-    async def payment_by_reference(self, merchant: UUID, rail: str, reference: str) -> Payment | None:
-        """The payment a rail's provider knows by this reference."""
-        payments = self._simulation.database.rows.payments.values()
-        found = (each for each in payments if (each.merchant, each.rail, each.reference) == (merchant, rail, reference))
-        return next(found, None)
-
-    async def refund_by_provider_id(self, merchant: UUID, rail: str, provider_id: str) -> Refund | None:
-        """Our refund the provider knows by this id."""
-        refunds = self._simulation.database.rows.refunds.values()
-        place = (merchant, rail, provider_id)
-        return next((each for each in refunds if (each.merchant, each.rail, each.provider_id) == place), None)

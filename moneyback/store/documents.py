@@ -48,13 +48,18 @@ class Documents:
         limit: int = 25,
     ) -> tuple[dict[str, Any], ...]:
         """The documents of a kind by age. `match`: top-level members that must be equal, a missing one being null."""
-        statement = self._statements.text("list_documents").replace("{direction}", "asc" if ascending else "desc")
-        wanted = _encode(match or {}).decode()
-        rows = await self._statements.all(statement, merchant, dialect, kind, wanted, limit, offset)
+        name = "list_documents_matching" if match else "list_documents"
+        statement = self._statements.text(name).replace("{direction}", "asc" if ascending else "desc")
+        rows = await self._statements.all(statement, merchant, dialect, kind, *_members(match), limit, offset)
         return tuple(_decode(row["data"]) for row in rows)
 
     async def count(self, merchant: UUID, dialect: str, kind: str, *, match: Mapping[str, Any] | None = None) -> int:
         """How many documents of a kind there are with these members."""
-        wanted = _encode(match or {}).decode()
-        row = await self._statements.one(self._statements.text("count_documents"), merchant, dialect, kind, wanted)
+        name = "count_documents_matching" if match else "count_documents"
+        row = await self._statements.one(self._statements.text(name), merchant, dialect, kind, *_members(match))
         return int(row["total"])
+
+
+def _members(match: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The parameter by which documents are chosen; none for all of a kind."""
+    return (_encode(match).decode(),) if match else ()

@@ -28,6 +28,8 @@ class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     per_s: Annotated[float, msgspec.Meta(ge=0.2, le=1000)] = 10.0
     """Calls begun in a second. Slower than one in five seconds, a refund could not be read and sent in its time."""
+    drift_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
+    """Business seconds between two readings of the provider's list of refunds."""
 
     def __post_init__(self) -> None:
         """Raises ValueError with a sentence for an address that calls cannot begin with."""
@@ -52,6 +54,8 @@ class KeptRail(msgspec.Struct, frozen=True, kw_only=True):
     settings: RailSettings
     credentials: dict[str, str] | None
     """None: they were sealed with another master key than ours."""
+    look_only_since: datetime | None = None
+    """What was sent over it since then may be missing here (after a restore): nothing is armed until it is found."""
 
     def __repr__(self) -> str:
         """Without credentials: what is printed of a rail ends in logs."""
@@ -79,6 +83,7 @@ class RailBook:
     """Adds, lists and removes rails."""
 
     def __init__(self, store: PostgresStore, vault: Vault) -> None:
+        self._store = store
         self._statements = Statements(store)
         self._vault = vault
 
@@ -106,19 +111,38 @@ class RailBook:
         found = await self._statements.all(self._statements.text("list_rails"), merchant)
         return tuple(self._read(row) for row in found)
 
+    async def hooks(self, merchant: UUID) -> dict[str, str]:
+        """The tokens in the addresses to which the providers of a merchant's rails send notifications, by rail."""
+        found = await self._statements.all(self._statements.text("list_hooks"), merchant)
+        return {row["rail"]: row["token"] for row in found}
+
     async def remove(self, merchant: UUID, name: str) -> bool:
-        """Take a rail out of use; False when there is none, or a refund on it has not ended."""
-        return await self._statements.one(self._statements.text("remove_rail"), merchant, name) is not None
+        """Take a rail out of use; False when there is none, or a refund on it has not ended. Raises StoreUnavailable.
+
+        A refund that is being admitted meanwhile is either seen, or refused.
+        """
+        async with self._store.reading() as connection, connection.transaction():
+            # What was admitted by the time the lock is had is seen by the next statement, and by no earlier one.
+            await connection.fetchrow(self._statements.text("lock_rail"), merchant, name)
+            return await connection.fetchrow(self._statements.text("remove_rail"), merchant, name) is not None
+
+    async def removed(self) -> set[tuple[UUID, str]]:
+        """Merchant and name of every rail that was taken out of use. Raises StoreUnavailable."""
+        found = await self._statements.all(self._statements.text("list_removed_rails"))
+        return {(row["merchant_id"], row["name"]) for row in found}
 
     async def record(
         self,
         merchant: UUID,
         id: UUID,
         rail: str,
-        payment: UUID,
+        payment: UUID | None,
         exchanged: tuple[str, str, str, int | None, str, str | None],
     ) -> None:
-        """Keep one exchange: method, path, request, status, response, failure; all scrubbed already."""
+        """Keep one exchange: method, path, request, status, response, failure; all scrubbed already.
+
+        `payment` is None where it was about the account, and no payment of ours.
+        """
         await self._statements.one(self._statements.text("add_exchange"), merchant, id, rail, payment, *exchanged)
 
     async def exchanges(self, merchant: UUID, payment: UUID, limit: int = 200) -> tuple[Exchanged, ...]:
@@ -127,7 +151,7 @@ class RailBook:
         return tuple(Exchanged(*row) for row in found)
 
     def _read(self, row: Any) -> KeptRail:
-        merchant, name, connector, account, settings, sealed = row
+        merchant, name, connector, account, settings, sealed, look_only_since = row
         return KeptRail(
             merchant=merchant,
             name=name,
@@ -135,6 +159,7 @@ class RailBook:
             account=account,
             settings=msgspec.json.decode(settings, type=RailSettings),
             credentials=self._open(sealed, _purpose(merchant, name)),
+            look_only_since=look_only_since,
         )
 
     def _open(self, sealed: bytes, purpose: str) -> dict[str, str] | None:

@@ -22,6 +22,7 @@ from moneyback.store import rows
 from moneyback.store.callers import Callers
 from moneyback.store.documents import Documents
 from moneyback.store.migrate import sequence_name
+from moneyback.store.news import News
 from moneyback.store.postgres import PostgresStore
 from moneyback.store.statements import Statements
 
@@ -125,6 +126,7 @@ class Reads:
     def __init__(self, store: PostgresStore, draw_secret: Callable[[int], str] = new_secret) -> None:
         self._statements = Statements(store)
         self.documents = Documents(self._statements)
+        self.news = News(store)
         self.callers = Callers(self._statements, draw_secret)
 
     # --- payments ----------------------------------------------------------------------------------------------------
@@ -294,9 +296,8 @@ class Reads:
             sign = ">" if asked.ascending else "<"
             where.add(f"(created_at, id) {sign} ({{}}, {{}})", asked.after.at, asked.after.id)
         limit = _bounded(asked.limit)
-        statement = where.fill(self._statements.text(name), limit + 1, asked.ascending)
-        if asked.offset > 0:
-            statement = f"{statement} offset {min(asked.offset, OFFSET_MAX)}"
+        skipped = max(0, min(asked.offset, OFFSET_MAX))
+        statement = where.fill(self._statements.text(name), limit + 1, asked.ascending, skipped)
         found = [_value(kind, row) for row in await self._statements.all(statement, *where.values)]
         shown = tuple(found[:limit])
         more = len(found) > limit and shown
@@ -327,10 +328,11 @@ class Where:
         self._conditions.append(condition.format(*places))
         self.values += values
 
-    def fill(self, statement: str, limit: int, ascending: bool = False) -> str:
-        """The statement with the conditions, the order by age and the length of a page."""
+    def fill(self, statement: str, limit: int, ascending: bool = False, offset: int = 0) -> str:
+        """The statement with the conditions, the order by age, and the place and length of a page."""
         way = "asc" if ascending else "desc"
-        filled = {"filters": " and ".join(self._conditions), "order": f"created_at {way}, id {way}", "limit": limit}
+        order = f"created_at {way}, id {way}"
+        filled = {"filters": " and ".join(self._conditions), "order": order, "limit": limit, "offset": offset}
         return statement.format(**filled)
 
 

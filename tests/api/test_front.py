@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from moneyback.api import mount as mounting
 from moneyback.api.mount import Mount
-from moneyback.core.commands import NameRefund, Observation, Observe
+from moneyback.core.commands import NameRefund, Observation, Observe, Sighting
 from moneyback.core.payment import Asked
 from moneyback.core.refund import Event
 from moneyback.core.refusals import Refusal
@@ -36,6 +36,7 @@ from moneyback.dialect import (
     Reply,
     Route,
     SeenRefund,
+    SeePayment,
 )
 from moneyback.flows import front
 from moneyback.flows.front import without_marks
@@ -74,6 +75,12 @@ def read_refund(incoming: Incoming, _caller: Caller) -> Conversation:
     return Outgoing(body={"id": refund.dialect_id, "of": payment.dialect_id})
 
 
+def cancel(incoming: Incoming, _caller: Caller) -> Conversation:
+    payment = yield FindPayment(incoming.arguments["id"])
+    yield SeePayment(payment=payment, sighting=Sighting(kind="canceled", amount=0, reference="1"))
+    return Outgoing(body={"canceled": True})
+
+
 def never(_incoming: Incoming, _caller: Caller) -> Conversation:
     raise AssertionError("a relayed call has no handler in front of its provider")
 
@@ -84,6 +91,14 @@ DIALECT: Dialect = replace(
     numbered=False,
     routes=(
         Route(method="POST", path="/api/payments/{id}/refund", handle=pay_back, kind="guarded"),
+        Route(method="POST", path="/api/payments/{id}/cancel", handle=cancel, kind="guarded"),
+        Route(
+            method="POST",
+            path="/api/payouts",
+            handle=never,
+            kind="guarded",
+            guards=lambda incoming: bool(incoming.body.get("refund")),
+        ),
         Route(method="GET", path="/api/payments/{id}", handle=read_payment),
         Route(method="GET", path="/api/refunds/{id}", handle=read_refund),
         Route(method="POST", path="/api/payments", handle=never, kind="relayed", accepts=("json", "form")),
@@ -135,11 +150,11 @@ class Provider:
 class Before:
     """A client of the provider's that calls us instead."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, *, joins: bool = False) -> None:
         self.scene = scene
         self.provider = Provider()
         self.secret = uuid4().hex
-        made = scene.rail.rail("shop")
+        made = scene.rail.rail("shop", joins=joins)
         client: Client = replace(made.client, fetch=self.provider.fetch)
         rail = replace(
             made, client=client, relay=self.provider.relay, reading=self.provider.say, real=False, account="toy:1"
@@ -228,6 +243,25 @@ async def test_no_client_sees_a_mark(shop: Before, answer: str, told: str):
     assert without_marks(b"plain") == b"plain"
 
 
+async def test_what_we_can_only_pretend_the_provider_is_told(shop: Before):
+    shop.provider.has("p1", status="processing")
+    said = await shop("POST", "/payments/p1/cancel", json={"why": "x"})
+    assert (said.status_code, said.json()) == (201, {"made": 1})
+    assert [(each.path, each.body) for each in shop.provider.relayed] == [("/payments/p1/cancel", b'{"why":"x"}')]
+
+
+async def test_there_is_no_way_around_us(shop: Before):
+    shop.provider.has("p1")
+    assert (await shop("POST", "/payments/p1/cancel", json={})).json()["toy"] == "forbidden"
+    assert not shop.provider.relayed
+
+
+async def test_a_guarded_route_says_what_it_guards(shop: Before):
+    assert (await shop("POST", "/payouts", json={"to": "bank"})).status_code == 201
+    assert (await shop("POST", "/payouts", json={"refund": "p1"})).status_code == 500
+    assert [each.body for each in shop.provider.relayed] == [b'{"to":"bank"}']
+
+
 # --- fetched ---------------------------------------------------------------------------------------------------------
 
 
@@ -241,7 +275,7 @@ async def test_an_unknown_payment_is_met_with_what_was_refunded_of_it(shop: Befo
     assert (await shop("POST", "/payments/p1/refund", json={"amount": 6_501})).json() == {"toy": "exceeds_refundable"}
     assert (await shop("POST", "/payments/p1/refund", json={"amount": 6_500})).json()["state"] == "succeeded"
     assert (await shop("POST", "/payments/p1/refund", json={"amount": 100})).status_code == 422
-    assert shop.provider.fetched == ["p1"]
+    assert set(shop.provider.fetched) == {"p1"}
     payment = await shop.scene.reads.find_payment(shop.scene.merchant, "toy", "p1")
     assert payment is not None
     assert (payment.external, payment.refunded, payment.reference, payment.rail) == (3_500, 6_500, "p1", "shop")
@@ -290,6 +324,61 @@ async def test_what_we_cannot_say_the_provider_says(shop: Before):
     said = await shop("GET", "/refunds/theirs?full=1")
     assert (said.status_code, said.json()) == (201, {"made": 1})
     assert [(each.method, each.path) for each in shop.provider.relayed] == [("GET", "/refunds/theirs?full=1")]
+
+
+# --- in the shadow ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def watched(module_database: str) -> AsyncIterator[Before]:
+    async with scene_on(module_database) as scene:
+        shop = Before(scene, joins=True)
+        profile = {"rail": "shop", "front": "shop", "shadow": True}
+        await scene.access.add_credential(scene.merchant, uuid4(), "toy", secret=shop.secret, profile=profile)
+        yield shop
+        await shop.http.aclose()
+
+
+async def notes(shop: Before) -> list[tuple[str, str, str]]:
+    found = await shop.scene.reads.news.findings(shop.scene.merchant)
+    return [(each.kind, each.payment, each.note) for each in reversed(found)]
+
+
+async def test_in_the_shadow_everything_goes_on(watched: Before):
+    watched.provider.has("p1")
+    said = await watched("POST", "/payments/p1/refund", json={"amount": 4_000})
+    assert (said.status_code, said.json()) == (201, {"made": 1})
+    assert [(each.method, each.path, each.body) for each in watched.provider.relayed] == [
+        ("POST", "/payments/p1/refund", b'{"amount":4000}')
+    ]
+    payment = await watched.scene.reads.find_payment(watched.scene.merchant, "toy", "p1")
+    assert payment is not None and payment.untouched and not watched.scene.rail.sent
+    assert await notes(watched) == []
+
+
+async def test_in_the_shadow_what_we_would_have_said_is_kept(watched: Before):
+    watched.provider.has("p1")
+    for amount in (20_000, 4_000, 4_000):
+        assert (await watched("POST", "/payments/p1/refund", json={"amount": amount})).status_code == 201
+    kinds = [(kind, payment) for kind, payment, _ in await notes(watched)]
+    assert kinds == [("would_refuse", "p1"), ("would_join", "p1")]
+    assert (await notes(watched))[0][2] == "exceeds_refundable"
+
+
+async def test_in_the_shadow_what_was_paid_back_before_counts(watched: Before):
+    watched.provider.has("p1")
+    await watched("POST", "/payments/p1/refund", json={"amount": 8_000})
+    watched.provider.has("p1", refunds=(SeenRefund(provider_id="r1", payment="p1", amount=8_000),))
+    await watched("POST", "/payments/p1/refund", json={"amount": 3_000})
+    assert [note for kind, _, note in await notes(watched) if kind == "would_refuse"] == ["exceeds_refundable"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"amount": "many"}'])
+async def test_a_client_never_feels_that_it_is_watched(watched: Before, body: bytes):
+    watched.provider.has("p1")
+    said = await watched("POST", "/payments/p1/refund", content=body)
+    assert said.status_code == 201
+    assert [each.body for each in watched.provider.relayed] == [body]
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ import pytest
 
 from moneyback.api.native import ENDPOINTS, KEY_BYTES_MAX, PAGE_MAX
 from moneyback.core.money import MINOR_MAX
+from moneyback.dialects import load_dialects
 from moneyback.store.access import SCOPES
+from moneyback.store.news import Finding
 from tests.api.world import Native, World, refused, without_database
 
 UNKNOWN = "0" * 32
@@ -527,10 +529,12 @@ async def test_a_person_answers_doubt(here: World, shop: Native):
     assert datetime.fromisoformat(opens) > datetime.fromisoformat(refund["doubt"]["since"])
     assert await shop.again(refund) == refund
     await here.advance(600)
-    for stale in (version - 1, version + 1, -1, MINOR_MAX):
+    asked = await shop.again(refund)
+    assert (asked["doubt"]["person_since"] is not None, asked["evidence_version"]) == (True, version + 1)
+    for stale in (version, version + 2, -1, MINOR_MAX):  # the form was read before a person was asked
         said = await shop.post(path, answer | {"evidence_version": stale})
         assert refused(said) == (412, "evidence_moved_on")
-    said = await shop.post(path, answer)
+    said = await shop.post(path, answer | {"evidence_version": version + 1})
     assert (said.status_code, said.json()["state"]) == (200, "ready")
     await here.settle()
     assert (await shop.again(refund))["attempts"] == 2
@@ -971,9 +975,21 @@ REQUESTS: dict[tuple[str, str], Callable[[Any], Request]] = {
         {"note": "seen"},
     ),
     ("POST", "/v1/orders/{id}/refunds"): lambda own: ("/v1/orders/o-1/refunds", {}),
+    ("POST", "/v1/rails"): lambda own: ("/v1/rails", new_rail(own["account"])),
+    ("GET", "/v1/rails"): lambda own: ("/v1/rails", None),
+    ("GET", "/v1/findings"): lambda own: ("/v1/findings", None),
+    ("DELETE", "/v1/rails/{name}"): lambda own: ("/v1/rails/chip-my", None),
     ("GET", "/v1/ledger/movements"): lambda own: (f"/v1/ledger/movements?payment={own['payment']}", None),
     ("GET", "/v1/events"): lambda own: ("/v1/events", None),
 }
+
+
+def new_rail(account: str, **members: Any) -> dict[str, Any]:
+    """A rail to CHIP, as it is asked for."""
+    known = {"name": "chip-my", "connector": "chip", "base_url": "https://gate.chip.example/api/v1", "account": account}
+    needed = load_dialects()["chip"].client
+    assert needed is not None
+    return {**known, "credentials": dict.fromkeys(needed.credentials, "a-secret-key"), **members}
 
 
 async def everything(here: World, shop: Native) -> dict[str, Any]:
@@ -983,6 +999,8 @@ async def everything(here: World, shop: Native) -> dict[str, Any]:
     doubted = await in_doubt(here, shop)
     blocked = await shop.pays()
     await shop.refunds(blocked, 4_000, scenario="return:0")
+    found = Finding(rail="sandbox", kind="external", reference="r-1")
+    await here.parts.news.note(shop.merchant, found)
     await here.settle()
     return {
         "payment": payment["id"],
@@ -993,6 +1011,7 @@ async def everything(here: World, shop: Native) -> dict[str, Any]:
         "doubted": doubted["id"],
         "version": (await shop.again(doubted))["evidence_version"],
         "blocked": blocked["id"],
+        "account": shop.merchant.hex,
     }
 
 
@@ -1005,7 +1024,7 @@ async def test_another_merchant_sees_nothing_and_changes_nothing(here: World, sh
     stranger = await here.merchant("stranger")
     before = await here.books()
     for (method, path), request in REQUESTS.items():
-        if (method, path) == ("POST", "/v1/payments"):
+        if (method, path) in (("POST", "/v1/payments"), ("POST", "/v1/rails")):
             continue
         target, body = request(own)
         said = await stranger(method, target, body)
@@ -1038,6 +1057,7 @@ async def test_their_owner_can_do_all_of_it(here: World, shop: Native):
 
 async def test_a_key_needs_the_scope_of_what_it_asks(here: World, shop: Native):
     own = dict.fromkeys(("done", "dated", "waiting", "doubted"), f"re_{UNKNOWN}")
+    own["account"] = shop.merchant.hex
     own |= {"payment": f"pay_{UNKNOWN}", "blocked": f"pay_{UNKNOWN}", "version": "1", "reference": "r"}
     before = await here.books()
     keys = {scope: await here.key(shop.merchant, tuple(set(SCOPES) - {scope})) for scope in SCOPES}

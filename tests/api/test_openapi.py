@@ -76,7 +76,8 @@ def test_every_operation_says_what_it_takes_and_gives():
         assert declared == set(re.findall(r"{(\w+)}", endpoint.path))
         assert {each["name"] for each in operation["parameters"] if each["in"] == "query"} == set(endpoint.query)
         keyed = any(each["name"] == "Idempotency-Key" for each in operation["parameters"])
-        assert keyed == (endpoint.method == "POST"), "whatever changes something can be asked for twice"
+        named = endpoint.path == "/v1/rails"  # by what is asked: asked for twice, it is the same one
+        assert keyed == (endpoint.method == "POST" and not named), "whatever changes something can be asked for twice"
 
 
 def test_its_references_lead_somewhere():
@@ -163,7 +164,7 @@ async def test_what_a_dialect_answers_is_what_its_document_says(here: World, mar
     for id in (paid["dialect_id"], refund["dialect_id"]):
         answers = [(route, await client("GET", client.at(route, id))) for route in reading]
         for route, said in answers:
-            if said.status_code == 200:
+            if said.status_code == 200 and said.headers["content-type"] == "application/json":
                 holds(document, route.path, "get", said.json())
         if id == paid["dialect_id"]:
             assert any(said.status_code == 200 for _, said in answers)
@@ -207,5 +208,5 @@ async def test_the_ready_files_addresses_are_those_of_the_documents(market: Shop
     for name, dialect in load_dialects().items():
         base = market.sections[name]["base_url"]
         assert base.endswith(f"/{name}{dialect.base_path}")
-        assert all(route.path.startswith(dialect.base_path) for route in dialect.routes)
+        assert all(route.path.startswith(dialect.base_path) for route in dialect.routes if not route.public)
     assert market.sections["native"]["base_url"].endswith("/v1")

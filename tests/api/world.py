@@ -44,6 +44,7 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 MONEY = ("orders", "payments", "refunds", "attempts", "evidence", "movements", "accounts", "events", "externals")
 """The tables in which a request that is refused must leave nothing."""
 MORE = ("disputes", "cases", "idempotency")
+VAULT = Vault(bytes(range(32)))
 LONGEST = 500
 """Rounds of work after which a test gives up: what goes on for ever is a mistake."""
 
@@ -165,7 +166,7 @@ async def running(dsn: str, *, street: Street | None = None, **settings: Any) ->
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Wired]:
-        async with wired(dsn, street.vault if street is not None else None) as plain:
+        async with wired(dsn, street.vault if street is not None else VAULT) as plain:
             parts = plain if street is None else street.leads_from(plain)
             opened.append(parts)
             worker = asyncio.create_task(run_worker(parts.world, notices_of(parts))) if chosen.with_worker else None

@@ -1,6 +1,6 @@
 """What was seen is always written down: it counts once, in any order, and what it costs is exact."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -663,19 +663,66 @@ def test_what_was_accepted_and_never_spoken_of_again_is_a_persons_once_looking_h
     assert after.state is (S.SUCCEEDED if executed else S.NEEDS_REVIEW)
 
 
-@pytest.mark.parametrize("state", [S.UNKNOWN, S.NEEDS_REVIEW], ids=lambda state: state.value)
-def test_a_person_says_not_sent_only_after_the_horizon(state: State):
-    world, payment, refund = at(state, doubt_since=START)
+DOUBTS = [(S.UNKNOWN, None), (S.NEEDS_REVIEW, START)]
+"""A contradiction is a person's at once; doubt is once looking has not settled it."""
+
+
+@pytest.mark.parametrize(("state", "asked"), DOUBTS, ids=lambda each: getattr(each, "value", None))
+def test_a_person_says_not_sent_only_after_the_horizon(state: State, asked: datetime | None):
+    world, payment, refund = at(state, doubt_since=START, human_since=asked, look_at=START)
     world.wait(seconds=89.999)
     refusal = world.resolve(refund, executed=False)
     assert reasons(refusal) == FORBIDDEN
     assert refusal.first.figures["not_sent_from"] == START + timedelta(seconds=90)
     assert world.refunds[refund.id] == refund
     world.wait(seconds=0.001)
+    assert reasons(world.resolve(refund, executed=False)) == FORBIDDEN  # nobody has looked since
+    world.look(refund)
     after = world.resolve(refund, executed=False).refund
     assert after.state is S.READY and sum_of(world, payment) == {"held": 3_000}
     assert world.of(payment).fence is None and (after.doubt_since, after.human_since) == (None, None)
     assert world.send(refund).generation == 2
+
+
+@pytest.mark.parametrize(("state", "asked"), DOUBTS, ids=lambda each: getattr(each, "value", None))
+def test_not_sent_asked_for_before_the_horizon_is_void_however_late_it_is_committed(
+    state: State, asked: datetime | None
+):
+    """The person read the provider's list before the provider must have shown what was sent to it."""
+    world, _, refund = at(state, doubt_since=START, human_since=asked, look_at=START)
+    form = refund.evidence_version
+    world.wait(hours=1)
+    assert reasons(world.resolve(refund, executed=False, evidence_version=form)) == FORBIDDEN
+    assert world.look(refund).refund.human_since == world.now.business
+    refusal = world.resolve(refund, executed=False, evidence_version=form)
+    assert reasons(refusal) == [Reason.EVIDENCE_MOVED_ON]
+    assert world.look(refund).refund.evidence_version == form + 1  # further looks that see nothing void nothing
+    assert world.resolve(refund, executed=False, evidence_version=form + 1).refund.state is S.READY
+
+
+def test_looking_does_not_give_up_before_the_horizon():
+    """A person who was never asked could never answer."""
+    world, _, refund = at(S.SENDING)
+    world.terms = replace(world.terms, horizon=timedelta(days=30))
+    world.see(refund, E.LOST)
+    while (look_at := world.refunds[refund.id].look_at) is not None:
+        assert world.refunds[refund.id].human_since is None
+        world.now = replace(world.now, business=look_at)
+        world.look(refund)
+    assert world.refunds[refund.id].human_since == world.now.business >= START + timedelta(days=30)
+    assert world.resolve(refund, executed=False).refund.state is S.READY
+
+
+def test_what_was_asked_about_an_older_doubt_is_asked_anew():
+    """Accepted, never spoken of again and so a person's; then a fresh call of it was lost: its horizon is its own."""
+    world, _, refund = at(S.REQUIRES_ACTION, human_since=START)
+    world.wait(hours=1)
+    after = world.see(refund, E.LOST).refund
+    assert (after.state, after.human_since) == (S.UNKNOWN, START)
+    world.wait(seconds=91)
+    assert reasons(world.resolve(refund, executed=False)) == FORBIDDEN
+    assert world.look(refund).refund.human_since == world.now.business
+    assert world.resolve(refund, executed=False).refund.state is S.READY
 
 
 def test_what_was_never_armed_was_not_sent_from_the_first_moment():
@@ -688,6 +735,7 @@ def test_what_was_never_armed_was_not_sent_from_the_first_moment():
 def test_an_answer_given_before_newer_evidence_is_void(executed: bool):
     world, _, refund = at(S.UNKNOWN, doubt_since=START)
     world.wait(hours=1)
+    world.look(refund)
     form = world.refunds[refund.id].evidence_version
     world.see(refund, E.LOST)  # changes no state; it is evidence all the same
     refusal = world.resolve(refund, executed=executed, evidence_version=form)

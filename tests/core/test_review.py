@@ -38,6 +38,7 @@ def doubted(generation: int = 1, **terms: Any) -> tuple[World, Payment, Refund]:
 
 def not_sent(world: World, refund: Refund) -> Any:
     world.wait(seconds=200)
+    world.look(refund)
     return world.resolve(refund, executed=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from moneyback.core.commands import Arm, Moved
+from moneyback.core.commands import Arm, HandOver, Moved
 from moneyback.core.decide import decide
 from moneyback.core.ledger import Kind
 from moneyback.core.payment import ANYTHING, Capabilities, Condition, Payment
@@ -293,3 +293,26 @@ def test_more_facts_are_asked_for_only_where_they_are_needed():
 def test_a_mark_is_made_of_the_refund_and_the_generation_alone():
     refund = a_refund(a_payment())
     assert mark_of(refund, 1) == mark_of(replace(refund, version=9, state=S.FAILED), 1) != mark_of(refund, 2)
+
+
+# --- a rail that cannot be used
+
+
+def test_what_waits_behind_an_unusable_rail_becomes_a_persons_and_stays_ready():
+    world = World()
+    payment = world.pay()
+    refund = world.admit(payment, 3_000)
+    after = timedelta(minutes=10)
+    named: dict[str, Any] = {"merchant": refund.merchant, "refund": refund.id, "payment": payment.id}
+    world.wait(seconds=599)
+    assert world.do(HandOver(**named, after=after)).refund == refund
+    world.wait(seconds=1)
+    waiting = world.do(HandOver(**named, after=after)).refund
+    assert (waiting.state, waiting.human_since, waiting.version) == (State.READY, world.now.business, refund.version)
+    assert not world.plan.events and not world.plan.evidence
+    world.wait(hours=1)
+    assert world.do(HandOver(**named, after=after)).refund == waiting
+    assert world.empty_handed()
+    armed = world.send(refund)
+    assert armed.human_since is None
+    assert world.do(HandOver(**named, after=after)).refund == armed, "it is not ready any more"

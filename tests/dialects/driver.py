@@ -12,11 +12,11 @@ there is one: "succeeded", "pending", "failed:R01", "unknown", "returned:R03".
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, TypedDict, assert_never
+from typing import Any, TypedDict, TypeVar, assert_never
 from uuid import UUID
 
 import jsonschema_rs
@@ -46,6 +46,7 @@ from moneyback.core.records import KeyRow
 from moneyback.core.refund import Event, Refund, State
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import (
+    ActFor,
     AddPayment,
     Ask,
     AskOrderRefund,
@@ -70,6 +71,7 @@ from moneyback.dialect import (
     ListRefunds,
     LoadDocument,
     NewId,
+    NewKeyPair,
     NextNumber,
     Outgoing,
     PaymentOf,
@@ -80,13 +82,18 @@ from moneyback.dialect import (
     Route,
     SaveDocument,
     SeePayment,
+    Sign,
     TakeKey,
     Total,
     release_of,
 )
+from moneyback.flows.sign import draw_key_pair, sign
+from moneyback.vault import Vault
 
+T = TypeVar("T")
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MERCHANT, STRANGER = UUID(int=1 << 64), UUID(int=2 << 64)
+VAULT = Vault(bytes(range(32)))
 
 ROADS: Mapping[State, tuple[Event, ...]] = {
     State.READY: (),
@@ -149,6 +156,8 @@ class Table:
             join_within=join_within,
             wallets_limited=wallets_limited,
         )
+        self.acting = MERCHANT
+        """Whose payments and refunds the handler sees: a public route may name another merchant."""
         self._number = 1_000_000_000
         self._id = 0
 
@@ -216,6 +225,7 @@ class Table:
         encoding: Any = None,
     ) -> Outgoing:
         """One request through the dialect's routes, as a mount would hand it on. The body is given decoded."""
+        self.acting = MERCHANT
         pairs = tuple(query.items()) if isinstance(query, Mapping) else tuple(query)
         incoming = Incoming(
             method=method,
@@ -236,6 +246,12 @@ class Table:
 
     def run(self, conversation: Conversation) -> Outgoing:
         """Drive one handler to its answer."""
+        said = self.through(conversation)
+        assert isinstance(said, Outgoing)
+        return said
+
+    def through(self, conversation: Generator[Ask, Any, T]) -> T:
+        """Answer every ask of a conversation; what it came to."""
         answer: Any = None
         try:
             while True:
@@ -243,8 +259,8 @@ class Table:
                 self.asks.append(ask)
                 answer = self.answer(ask)
         except StopIteration as end:
-            assert isinstance(end.value, Outgoing)
-            return end.value
+            came_to: T = end.value
+            return came_to
 
     # --- what handlers ask ---
 
@@ -305,6 +321,13 @@ class Table:
                 return self._register(ask, MERCHANT, ())
             case SeePayment(payment=payment, sighting=sighting, document=document):
                 return self._see(payment, sighting, document)
+            case NewKeyPair():
+                return draw_key_pair(VAULT, self.acting)
+            case Sign(sealed, data):
+                return sign(VAULT, self.acting, sealed, data)
+            case ActFor(merchant=merchant):
+                self.acting = merchant
+                return None
             case IssueToken(seconds):
                 return f"token-{self._next_number()}-{seconds}"
             case KeyedAnswer():
@@ -354,10 +377,10 @@ class Table:
         return self.facts.keys.get((MERCHANT, self.dialect.name, key))
 
     def _payments(self) -> list[Payment]:
-        return [each for each in self.facts.payments.values() if each.merchant == MERCHANT]
+        return [each for each in self.facts.payments.values() if each.merchant == self.acting]
 
     def _own(self) -> list[Refund]:
-        return [each for each in self.facts.refunds.values() if each.merchant == MERCHANT]
+        return [each for each in self.facts.refunds.values() if each.merchant == self.acting]
 
     def _listed(self, refund: Refund, ask: ListRefunds) -> bool:
         order = self.facts.payments[refund.payment].order

@@ -63,6 +63,10 @@ class Sandbox:
     def start(self) -> "Sandbox":
         """Returns once it says that it serves, and every worker does: the first one that answers makes it ready."""
         self.launch()
+        return self.await_ready()
+
+    def await_ready(self) -> "Sandbox":
+        """Returns once it serves, after a launch."""
         until(self._is_ready, "ready")
         until(lambda: self.listeners() == self.workers, "every worker listens")
         return self

@@ -28,13 +28,13 @@ from moneyback.wiring import Wired, let_in
 from tests.api.world import Native, Shop, World, prepare, running
 
 Fate = Literal["arrives", "not connected", "lost before", "lost after"]
-FAR = "http://provider.example"
+FAR = "https://provider.example"
 DIALECTS = load_dialects()
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class Line:
-    """What lies between a connector and its provider: `fate` says what becomes of a call, `calls` are those that came."""
+    """What lies between a connector and its provider. `fate`: what becomes of a call; `calls`: those that came."""
 
     def __init__(self) -> None:
         self.vault = Vault(bytes(range(32)))
@@ -129,8 +129,7 @@ class Street:
         """What the provider's bank has paid back of the payment with this id in the provider's words."""
         found = await self.far.parts.reads.find_payment(self.twin.native.merchant, self.dialect.name, far_payment)
         assert found is not None, far_payment
-        said = await self.twin.native.read(f"/_control/books?payment=pay_{found.id.hex}")
-        return [each["amount"] for each in said["executions"]]
+        return [each["amount"] for each in await self.twin.native.executions({"id": f"pay_{found.id.hex}"})]
 
     async def known(self, far_payment: str) -> Any:
         """The payment of that id as our native API shows it; None while we have not met it."""

@@ -1,10 +1,12 @@
-"""The page of states says what the table of moves says: all of it."""
+"""Pages that are drawn say what the code says: all of it."""
 
 import re
 
 import pytest
 
 from moneyback.core.refund import Event, Fork, Move, Rest, State
+from moneyback.dialects import load_dialects
+from scripts import draw_routes
 from scripts.draw_states import PAGE, consequence, page, section
 
 
@@ -26,3 +28,11 @@ def test_a_cell_is_said_in_words():
     assert consequence(fork) == "→ [scheduled](#scheduled) if dated, else → [ready](#ready)"
     assert consequence(Fork(State.CANCELED, "armed", Rest.IGNORE)) == "→ [canceled](#canceled) unless armed"
     assert consequence(Rest.CASE) == "case"
+
+
+def test_every_route_is_on_its_page():
+    text = draw_routes.PAGE.read_text(encoding="utf-8")
+    assert text == draw_routes.page(), "run `make docs`"
+    for dialect in load_dialects().values():
+        for route in dialect.routes:
+            assert f"| {route.method} | `{route.path}` | " in text

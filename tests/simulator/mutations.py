@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 
 class Mutation(NamedTuple):
-    """`old` stands exactly once in `file` (below the package) and is replaced by `new`."""
+    """`old` stands exactly once in `file` (below the package; or in one file of a folder) and is replaced by `new`.
+
+    `provider`: at whose payments it shows; None: at the bank's, or wherever.
+    """
 
     name: str
     file: str
     old: str
     new: str
+    provider: str | None = None
 
 
 MUTATIONS = (
@@ -113,5 +117,132 @@ MUTATIONS = (
         "store/memory.py",
         " and (after.xid, after.id) < place and place[0] < horizon\n",
         " and (after.xid, after.id) < place\n",
+    ),
+    # --- core ---
+    Mutation(
+        "silence is taken for a refusal",
+        "core/refund.py",
+        "            provider_canceled=Move(S.FAILED),\n            lost=Move(S.UNKNOWN),\n            send_failed",
+        "            provider_canceled=Move(S.FAILED),\n            lost=Move(S.FAILED),\n            send_failed",
+    ),
+    Mutation(
+        "an attempt is armed on what was read of another version of its refund",
+        "core/sending.py",
+        "    if refund.state is not State.READY or refund.version != command.version or payment.blocked:\n",
+        "    if payment.blocked:\n",
+    ),
+    Mutation(
+        "the fence is let go while the outcome is unknown",
+        "core/moves.py",
+        "        holds = refund.state in IN_DOUBT and refund.generation > 0\n",
+        "        holds = refund.state is State.SENDING\n",
+        "maverick",
+    ),
+    Mutation(
+        "doubt is never handed to a person",
+        "core/observation.py",
+        "    return refund.human_since >= opens or refund.look_at is None\n",
+        "    return False\n",
+        "chip",
+    ),
+    # --- flows ---
+    Mutation(
+        "the key is made anew for each attempt",
+        "flows/send_refund.py",
+        '        key=f"mb_{refund.id.hex}",\n',
+        '        key=f"mb_{refund.id.hex[:-1]}{refund.generation % 10}",\n',
+        "mangopay",
+    ),
+    # --- connectors ---
+    Mutation(
+        "Mangopay: an unknown key counts as not sent before it can be known",
+        "dialects/mangopay",
+        "    return refund.doubt_since + PROCESSING <= as_of < refund.created_at + KEY_WINDOW\n",
+        "    return True\n",
+        "mangopay",
+    ),
+    Mutation(
+        "Mangopay: a key that is used up is taken for a refusal",
+        "dialects/mangopay",
+        '        (409, "idempotent_creation_conflict"): Event.LOST,\n',
+        '        (409, "idempotent_creation_conflict"): Event.REFUSED,\n',
+        "mangopay",
+    ),
+    Mutation(
+        "CHIP: a time-out is answered by calling again",
+        "dialects/chip",
+        "    except AnswerLost:\n        return (_of_attempt(sending, Event.LOST),)\n",
+        "    except AnswerLost:\n        reply = yield refund_call(sending)\n",
+        "chip",
+    ),
+    Mutation(
+        "CHIP: an acquirer's silence is taken for its refusal",
+        "dialects/chip",
+        "    {code: Event.LOST if code in NOT_KNOWN else Event.REFUSED for code in sorted(ATTEMPT_CODES)}\n",
+        "    {code: Event.REFUSED for code in sorted(ATTEMPT_CODES)}\n",
+        "chip",
+    ),
+    Mutation(
+        "CHIP: any new refund is taken for ours, whatever its amount",
+        "dialects/chip",
+        "    if shown.status == Status.REFUNDED and len(new) == 1 and fell == amount:\n",
+        "    if shown.status == Status.REFUNDED and len(new) == 1:\n",
+        "chip",
+    ),
+    Mutation(
+        "Maverick: an error in the middle is taken for not taken",
+        "dialects/maverick",
+        '        (500, "error"): Event.LOST,\n',
+        '        (500, "error"): Event.NOT_TAKEN,\n',
+        "maverick",
+    ),
+    Mutation(
+        "Trustly: a time-out is taken for not sent",
+        "dialects/trustly",
+        "    except AnswerLost:\n        return (_of_attempt(sending, Event.LOST),)\n",
+        "    except AnswerLost:\n        return (_of_attempt(sending, Event.SEND_FAILED),)\n",
+        "trustly",
+    ),
+    Mutation(
+        "Trustly: a bank that did not answer is taken for one that refused",
+        "dialects/trustly",
+        "        378: Event.LOST,  # internal or bank request error\n",
+        "        378: Event.REFUSED,\n",
+        "trustly",
+    ),
+    Mutation(
+        "Trustly: the amount is left out, and means all there is",
+        "dialects/trustly",
+        '"amount": to_major(refund.payer, currency(refund.currency))}\n',
+        "}\n",
+        "trustly",
+    ),
+    Mutation(
+        "Trustly: our mark is not cut off again",
+        "dialects/trustly",
+        '    return reference if found is None else found["own"] or ""\n',
+        "    return reference\n",
+        "trustly",
+    ),
+    Mutation(
+        "Trustly: a mark of any refund of ours is taken for this one's",
+        "dialects/trustly",
+        '    if found is None or found.rpartition("_")[0] != mark.rpartition("_")[0]:\n',
+        "    if found is None:\n",
+        "trustly",
+    ),
+    Mutation(
+        "Truust: a refund that is missing from the list counts as refused",
+        "dialects/truust",
+        "        observations=observations or _by_counter(sending, new),\n",
+        "        observations=observations or _by_counter(sending, new) or (_of_attempt(sending, Event.REFUSED),),\n",
+        "truust",
+    ),
+    Mutation(
+        "Truust: an error in the middle is taken for a refusal",
+        "dialects/truust",
+        '        (500, "message"): Event.LOST,\n',
+        '        (500, "message"): Event.REFUSED,\n',
+        "truust",
     ),
 )

@@ -9,9 +9,12 @@ from uuid import UUID, uuid5
 from moneyback.core.payment import Payment
 from moneyback.dialect import AddPayment, Dialect, Presented, Samples
 from moneyback.dialects.chip.client import CLIENT
-from moneyback.dialects.chip.objects import payment_document, total
+from moneyback.dialects.chip.document import payment_document
+from moneyback.dialects.chip.objects import total
 from moneyback.dialects.chip.server import ROUTES, fault, presented
-from moneyback.dialects.chip.wire import KEPT, PRECEDENCE, capabilities, status
+from moneyback.dialects.chip.standing import capabilities, status
+from moneyback.dialects.chip.webhooks import resend
+from moneyback.dialects.chip.wire import KEPT, PRECEDENCE
 
 _DEMO: Final = UUID("6c4d9d0e-52e1-5f0b-9f57-3f0c8a0f5c11")
 """Names the demo credentials' ids; means nothing outside them."""
@@ -74,14 +77,17 @@ DIALECT: Final = Dialect(
     precedence=PRECEDENCE,
     kept=KEPT,
     numbered=False,
+    told_at_end=True,
     base_path="/api/v1",
     payment_document=payment_document,
     samples=Samples(payments=_PAYMENTS, credentials=_credentials, section=_section, curl=_curl),
+    resend=resend,
     client=CLIENT,
     scrub=(
-        *("authorization", "secret_key", "x-signature", "recurring_token"),
+        *("authorization", "secret_key", "x-signature", "recurring_token", "sealed_key"),
         # The payer: `client` is the whole of it, the others stand in requests and in card data.
         *("client", "client_name", "email", "phone", "full_name", "personal_code", "cardholder_name"),
         *("bank_account", "bank_accounts", "owned_bank_account", "client_ip", "created_from_ip"),
+        *("card_number", "cvc", "expires"),
     ),
 )

@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
@@ -32,7 +31,10 @@ from moneyback.dialect import (
     Sending,
     Sent,
 )
-from moneyback.dialects.chip import wire
+from moneyback.dialects.chip import standing
+from moneyback.dialects.chip.document import is_uuid
+from moneyback.dialects.chip.fetching import fetch
+from moneyback.dialects.chip.news import KEYS, hear
 from moneyback.dialects.chip.received import (
     Attempt,
     Purchase,
@@ -42,7 +44,16 @@ from moneyback.dialects.chip.received import (
     problems,
     purchase,
 )
-from moneyback.dialects.chip.wire import ATTEMPT_CODES, REFUNDABLE_STATUSES, Availability, Status, Word
+from moneyback.dialects.chip.releasing import release
+from moneyback.dialects.chip.wire import (
+    ATTEMPT_CODES,
+    NEVER_PAID_STATUSES,
+    REFUNDABLE_STATUSES,
+    Availability,
+    Status,
+    Word,
+    purchase_path,
+)
 
 PROCESSING: Final = timedelta(minutes=15)
 LIST_LAG: Final = timedelta(minutes=5)
@@ -108,7 +119,6 @@ _FAILURES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _PAID: Final = (*REFUNDABLE_STATUSES, Status.PENDING_REFUND.value)
-_NEVER_PAID: Final = ("cancelled", "expired", "blocked", "released")
 
 
 def meaning(reply: Reply) -> Event:
@@ -144,7 +154,7 @@ def refund_call(sending: Sending) -> Call:
     """
     return Call(
         method="POST",
-        path=f"{_path(sending.payment)}refund/",
+        path=f"{purchase_path(sending.payment.reference)}refund/",
         headers={
             "content-type": "application/json",
             "accept": "application/json",
@@ -258,7 +268,7 @@ def read(payment: Payment) -> Reading:
 
 
 def _ask_purchase(payment: Payment) -> Generator[Call, Reply, Purchase]:
-    reply = yield Call(method="GET", path=_path(payment), headers={"accept": "application/json"})
+    reply = yield Call(method="GET", path=purchase_path(payment.reference), headers={"accept": "application/json"})
     shown = purchase(reply.body) if reply.status == 200 else None
     if shown is None or shown.id != payment.reference:
         raise AnswerLost("CHIP did not show the Purchase")
@@ -274,7 +284,7 @@ def _sightings(payment: Payment, shown: Purchase) -> Iterator[Sighting]:
         paid = None  # converted: what was paid in another currency is not this payment's figure
     if paid is not None and paid.amount and shown.status in _PAID:
         yield Sighting(kind="captured", amount=paid.amount, reference=shown.id, occurred_at=moment(paid.paid_on))
-    if shown.status in _NEVER_PAID:
+    if shown.status in NEVER_PAID_STATUSES:
         yield Sighting(kind="canceled", amount=0, reference=shown.id, occurred_at=at)
     dispute = f"{shown.id}:chargeback"
     if shown.status == Status.CHARGEBACK:
@@ -355,7 +365,7 @@ def capabilities(payment: Payment) -> Capabilities:
     Its one refund at a time is the fence: on the way out, the next one waits and is not refused.
     """
     known = payment.dialect == "chip"
-    can = wire.capabilities(payment) if known else wire.CAPABILITIES[Availability.ALL]
+    can = standing.capabilities(payment) if known else standing.CAPABILITIES[Availability.ALL]
     return replace(can, one_at_a_time=False)
 
 
@@ -364,9 +374,9 @@ def authorize(credentials: Mapping[str, str], call: Call) -> Call:
     return replace(call, headers={**call.headers, "authorization": f"Bearer {credentials['secret_key']}"})
 
 
-def _path(payment: Payment) -> str:
-    """With its last slash, which CHIP requires."""
-    return f"/purchases/{quote(payment.reference, safe='')}/"
+def profile(_credentials: Mapping[str, str], account: str) -> Mapping[str, Any]:
+    """What our server half prints of a caller with these credentials: the account, where it is a brand's id."""
+    return {"brand_id": account} if is_uuid(account) else {}
 
 
 CLIENT: Final = Client(
@@ -379,4 +389,9 @@ CLIENT: Final = Client(
     capabilities=capabilities,
     credentials=("secret_key",),
     authorize=authorize,
+    optional=KEYS,
+    release=release,
+    fetch=fetch,
+    profile=profile,
+    hear=hear,
 )

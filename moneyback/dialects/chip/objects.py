@@ -1,7 +1,7 @@
 """CHIP's two objects as we serve them: the Purchase, and the Payment that a refund generates.
 
-Pure rendering of our facts, members in the provider's order, and the document a payment keeps for it. A Purchase's
-attempts and history are not stored: they are told from its refunds, so they cannot contradict them.
+Pure rendering of our facts, members in the provider's order. A Purchase's refund attempts and its history are not
+stored: they are told from its refunds, so they cannot contradict them.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import uuid5
+
+import msgspec
 
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import ENDED, Refund, State
-from moneyback.dialect import Caller
-from moneyback.dialects.chip.wire import (
-    SHOWN,
-    UNTOUCHED,
-    Availability,
-    Shown,
-    Status,
-    attempt_error,
-    offered,
-    status,
-    unix,
-)
+from moneyback.dialect import Caller, release_of
+from moneyback.dialects.chip import document
+from moneyback.dialects.chip.document import CLIENT_TEXTS, detail, is_test, option
+from moneyback.dialects.chip.standing import PAYABLE, offered, status
+from moneyback.dialects.chip.wire import SHOWN, Shown, Status, attempt_error, unix
 
 WAIT_S: Final = 3.0
 """How long the refund call waits for the rail. CHIP names no figure; its plugins give up after ten seconds."""
@@ -33,86 +28,31 @@ _METHOD_UNSTATED: Final = "fpx"
 _COUNTRY_UNSTATED: Final = "MY"
 
 
-# --- the document a payment keeps ------------------------------------------------------------------------------------
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is shown an object, and when."""
 
-_TEXTS: Final[Mapping[str, int]] = {"reference": 128, "product": 256, "country": 2, "flow": 32}
-_CLIENT_TEXTS: Final[Mapping[str, int]] = {
-    "email": 254,
-    "phone": 32,
-    "full_name": 128,
-    "personal_code": 32,
-    "legal_name": 128,
-    "brand_name": 128,
-    "registration_number": 32,
-    "tax_number": 32,
-    "bank_account": 34,
-    "bank_code": 11,
-    "street_address": 128,
-    "city": 128,
-    "zip_code": 32,
-    "country": 2,
-    "state": 128,
-    "shipping_street_address": 128,
-    "shipping_city": 128,
-    "shipping_zip_code": 32,
-    "shipping_country": 2,
-    "shipping_state": 128,
-}
-_IDS: Final = ("brand_id", "company_id", "account_id")
-
-
-def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, Any]:
-    """What a natively registered payment may say for this dialect; every member is optional. Raises ValueError.
-
-    `refund_availability`, `reference` (at most 128 characters), `product` (its name, 256), `country` (two letters),
-    `flow`, `client` (text members of ClientDetails), `brand_id`, `company_id`, `account_id` (UUIDs).
-    """
-    unknown = set(data) - {*_TEXTS, *_IDS, "refund_availability", "client"}
-    if unknown:
-        raise ValueError(f"CHIP payments have no {min(unknown)!r} in dialect_data.")
-    if data.get("refund_availability", Availability.ALL) not in list(Availability):
-        raise ValueError(f"refund_availability is one of {', '.join(Availability)}.")
-    client = data.get("client", {})
-    if not isinstance(client, Mapping) or set(client) - set(_CLIENT_TEXTS):
-        raise ValueError(f"client is an object of these members: {', '.join(_CLIENT_TEXTS)}.")
-    _check_texts(data, _TEXTS)
-    _check_texts(client, _CLIENT_TEXTS)
-    for name in _IDS:
-        if name in data and not _is_uuid(data[name]):
-            raise ValueError(f"{name} is a UUID.")
-    return dict(data)
-
-
-def _check_texts(data: Mapping[str, Any], limits: Mapping[str, int]) -> None:
-    for name, limit in limits.items():
-        if name in data and not (isinstance(data[name], str) and len(data[name]) <= limit):
-            raise ValueError(f"{name} is a text of at most {limit} characters.")
-
-
-def _is_uuid(value: object) -> bool:
-    try:
-        return str(UUID(str(value))) == value
-    except ValueError:
-        return False
+    caller: Caller
+    base: str = ""  # under which the client reached us: what the pay page's address begins with
+    now: datetime | None = None  # where an object looks different as time passes
 
 
 # --- the Payment of a refund -----------------------------------------------------------------------------------------
 
 
-def refund_payment(refund: Refund, payment: Payment, caller: Caller) -> dict[str, Any]:
+def refund_payment(refund: Refund, payment: Payment, viewer: Viewer) -> dict[str, Any]:
     """The Payment that a succeeded refund generated (provider docs: refund page, its members in its order).
 
     `status` follows them: undocumented, but CHIP's sandbox sends "success" and its plugins test for it.
     """
-    paid_on = unix(refund.ended_at or refund.updated_at)
+    paid_on, caller = unix(refund.ended_at or refund.updated_at), viewer.caller
     return {
         "type": "payment",
         "id": refund.dialect_id,
         "created_on": unix(refund.created_at),
         "updated_on": unix(refund.updated_at),
-        "client": _client(payment),
+        "client": client_details(payment.document.get("client", {})),
         "payment": _money(payment, "refund", refund.payer, 0, paid_on),
-        "transaction_data": _transaction_data(payment, [_refund_attempt(refund, payment)], "api"),
+        "transaction_data": _transaction_data(payment, [refund_attempt(refund, payment)], "api"),
         "related_to": {"type": "purchase", "id": payment.dialect_id, "reference": _reference(payment)},
         "reference_generated": _reference_generated(payment),
         "reference": _reference(payment),
@@ -128,53 +68,51 @@ def refund_payment(refund: Refund, payment: Payment, caller: Caller) -> dict[str
 # --- the Purchase ----------------------------------------------------------------------------------------------------
 
 
-def purchase(payment: Payment, refunds: tuple[Refund, ...], caller: Caller) -> dict[str, Any]:
+def purchase(payment: Payment, refunds: tuple[Refund, ...], viewer: Viewer) -> dict[str, Any]:
     """The Purchase as it stands (provider docs: create a purchase page); `refunds` are all of it, oldest first."""
-    paid = payment.condition is Condition.CAPTURED
+    paid, caller = payment.condition is Condition.CAPTURED, viewer.caller
     availability, refundable = offered(payment)
     return {
-        "client": _client(payment),
+        "client": client_details(payment.document.get("client", {})),
         "purchase": _purchase_details(payment),
-        "payment": _money(payment, "purchase", payment.captured, payment.fees, unix(_paid_at(payment)))
+        "payment": _money(payment, _payment_type(payment), payment.captured, payment.fees, unix(_paid_at(payment)))
         if paid
         else None,
         "issuer_details": _issuer_details(caller),
         "transaction_data": _transaction_data(payment, _attempts(payment, refunds), _flow(payment)),
-        "status": status(payment).value,
-        "status_history": _status_history(payment, refunds),
-        "viewed_on": None,
+        "status": status(payment, viewer.now).value,
+        "status_history": _status_history(payment, refunds, viewer.now),
+        "viewed_on": payment.document.get(document.VIEWED),
         "company_id": owner_id("company_id", payment, caller),
         "is_test": is_test(payment),
         "user_id": None,
         "brand_id": owner_id("brand_id", payment, caller),
         "billing_template_id": None,
         "order_id": None,
-        "client_id": None,
-        "send_receipt": False,
-        "skip_capture": payment.condition is Condition.AUTHORIZED,
-        "force_recurring": False,
-        "is_recurring_token": False,
-        "marked_as_paid": False,
-        "recurring_token": None,
+        "client_id": option(payment, "client_id"),
+        "send_receipt": option(payment, "send_receipt", False),
+        "skip_capture": option(payment, "skip_capture", payment.condition is Condition.AUTHORIZED),
+        "force_recurring": option(payment, "force_recurring", False),
+        "is_recurring_token": payment.document.get(document.TOKEN, False),
+        "marked_as_paid": document.MARKED in payment.document,
+        "recurring_token": payment.document.get(document.CHARGED),
         "reference_generated": _reference_generated(payment),
         "reference": _reference(payment),
-        "issued": _created_at(payment).date().isoformat(),
-        "due": None,
+        "issued": option(payment, "issued") or _created_at(payment).date().isoformat(),
+        "due": option(payment, "due"),
         "refund_availability": availability.value,
         "refundable_amount": refundable,
         "currency_conversion": None,
-        "payment_method_whitelist": None,
-        "success_redirect": "",
-        "failure_redirect": "",
-        "cancel_redirect": "",
-        "success_callback": "",
-        "creator_agent": "",
-        "platform": "api",
+        "payment_method_whitelist": option(payment, "payment_method_whitelist"),
+        **{name: option(payment, name, "") for name in REDIRECTS},
+        "success_callback": option(payment, "success_callback", ""),
+        "creator_agent": option(payment, "creator_agent", ""),
+        "platform": option(payment, "platform", "api"),
         "product": "purchases",
         "created_from_ip": "",
         "invoice_url": None,
-        "checkout_url": _checkout_url(payment),
-        "direct_post_url": None,
+        "checkout_url": checkout_url(payment, viewer.base),
+        "direct_post_url": _direct_post_url(payment, viewer),
         "upsell_campaigns": [],
         "referral_campaign_id": None,
         "referral_code": None,
@@ -184,7 +122,7 @@ def purchase(payment: Payment, refunds: tuple[Refund, ...], caller: Caller) -> d
         "can_retrieve": False,
         "can_chargeback": False,
         "can_reverse_chargeback": False,
-        "tags": [],
+        "tags": option(payment, "tags", []),
         "created_on": unix(_created_at(payment)),
         "updated_on": unix(payment.updated_at),
         "type": "purchase",
@@ -192,14 +130,13 @@ def purchase(payment: Payment, refunds: tuple[Refund, ...], caller: Caller) -> d
     }
 
 
+REDIRECTS: Final = ("success_redirect", "failure_redirect", "cancel_redirect")
+"""Where the payer is taken when all is done, failed, or given up."""
+
+
 def total(payment: Payment) -> int:
     """What the Purchase was for, in minor units: also while unpaid, and when less than the hold was captured."""
     return max(payment.authorized, payment.captured)
-
-
-def is_test(payment: Payment) -> bool:
-    """Whether no real money moves: CHIP's key decides it, ours the rail."""
-    return payment.rail.partition("-")[0] == "sandbox"
 
 
 def owner_id(name: str, payment: Payment, caller: Caller) -> str:
@@ -208,18 +145,35 @@ def owner_id(name: str, payment: Payment, caller: Caller) -> str:
     return str(stated or uuid5(payment.merchant, name))
 
 
+def checkout_url(payment: Payment, base: str) -> str:
+    """Where the payer pays, or looks at what was paid. The pay page is ours only where no real money moves."""
+    invoice = "invoice/" if payment.condition is Condition.CAPTURED else ""
+    if not is_test(payment):
+        return f"https://gate.chip-in.asia/p/{payment.dialect_id}/{invoice}"
+    return f"{base}/p/{payment.merchant.hex}/{payment.dialect_id}/{invoice}"
+
+
+def _direct_post_url(payment: Payment, viewer: Viewer) -> str | None:
+    """Null in the cases in which a form elsewhere could not lead back (provider docs: create a purchase page)."""
+    leads_back = option(payment, "success_redirect") and option(payment, "failure_redirect")
+    payable = is_test(payment) and status(payment, viewer.now) in PAYABLE
+    if not (leads_back and payable) or detail(payment, "request_client_details"):
+        return None
+    return f"{checkout_url(payment, viewer.base)}direct_post/"
+
+
 # --- their shared parts ----------------------------------------------------------------------------------------------
 
 
-def _client(payment: Payment) -> dict[str, Any]:
-    stated: Mapping[str, Any] = payment.document.get("client", {})
-    texts = {name: stated.get(name, "") for name in _CLIENT_TEXTS}
+def client_details(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """ClientDetails: every member, empty where nothing is known."""
+    texts = {name: stated.get(name, "") for name in CLIENT_TEXTS}
     texts["email"] = texts["email"] or "payer@example.com"
     return {
         "client_type": None,
         **texts,
-        "cc": [],
-        "bcc": [],
+        "cc": stated.get("cc", []),
+        "bcc": stated.get("bcc", []),
         "delivery_methods": [
             {"method": "email", "options": {}},
             {"method": "text_message", "options": {"custom_message": ""}},
@@ -247,38 +201,54 @@ def _money(payment: Payment, kind: str, amount: int, fee: int, paid_on: int) -> 
     }
 
 
+_DETAILS_UNSTATED: Final[Mapping[str, Any]] = {
+    "language": "en",
+    "notes": "",
+    "debt": 0,
+    "subtotal_override": None,
+    "total_tax_override": None,
+    "total_discount_override": None,
+    "total_override": None,
+    "request_client_details": [],
+    "timezone": "UTC",
+    "due_strict": False,
+    "email_message": "",
+    "shipping_options": [],
+    "payment_method_details": {},
+    "has_upsell_products": False,
+}
+
+
 def _purchase_details(payment: Payment) -> dict[str, Any]:
-    amount = total(payment)
-    product = {
+    products = detail(payment, "products") or [_sole_product(payment)]
+    return {
+        "currency": payment.currency,
+        "products": [{name: each[name] for name in _PRODUCT} for each in products],
+        "total": total(payment),
+        **{name: detail(payment, name, unstated) for name, unstated in _DETAILS_UNSTATED.items()},
+        "metadata": dict(payment.metadata),
+        "single_attempt": detail(payment, "single_attempt", False),
+    }
+
+
+_PRODUCT: Final = ("name", "price", "quantity", "discount", "tax_percent", "category", "total_price_override")
+
+
+def _sole_product(payment: Payment) -> dict[str, Any]:
+    """What a payment that was not created here is taken to be for."""
+    return {
         "name": payment.document.get("product", "Purchase"),
-        "price": amount,
+        "price": total(payment),
         "quantity": "1.0000",
         "discount": 0,
         "tax_percent": "0.00",
         "category": "",
         "total_price_override": None,
     }
-    return {
-        "currency": payment.currency,
-        "products": [product],
-        "total": amount,
-        "language": "en",
-        "notes": "",
-        "debt": 0,
-        "subtotal_override": None,
-        "total_tax_override": None,
-        "total_discount_override": None,
-        "total_override": None,
-        "request_client_details": [],
-        "timezone": "UTC",
-        "due_strict": False,
-        "email_message": "",
-        "shipping_options": [],
-        "payment_method_details": {},
-        "has_upsell_products": False,
-        "metadata": dict(payment.metadata),
-        "single_attempt": False,
-    }
+
+
+def _payment_type(payment: Payment) -> str:
+    return "purchase_charge" if document.CHARGED in payment.document else "purchase"
 
 
 def _issuer_details(caller: Caller) -> dict[str, Any]:
@@ -297,7 +267,9 @@ def _issuer_details(caller: Caller) -> dict[str, Any]:
 
 
 def _created_at(payment: Payment) -> datetime:
-    """A payment may be registered after it was captured; a Purchase is never older than its own creation."""
+    """A payment may be registered after it was captured; a Purchase is never younger than what happened to it."""
+    if "options" in payment.document or document.MARKED in payment.document:
+        return payment.created_at
     return min(payment.created_at, _paid_at(payment))
 
 
@@ -314,21 +286,37 @@ def _reference_generated(payment: Payment) -> str:
 
 
 def _flow(payment: Payment) -> str:
-    return str(payment.document.get("flow", "payform"))
+    by = document.paying(payment)
+    return str(by["flow"] if by is not None else payment.document.get("flow", "payform"))
+
+
+def _is_chosen(payment: Payment) -> bool:
+    """Whether somebody chose a method by paying."""
+    return payment.condition is not Condition.PROCESSING or document.paying(payment) is not None
 
 
 def _method(payment: Payment) -> str:
-    """Empty until somebody chose one by paying."""
-    return "" if payment.condition is Condition.PROCESSING else payment.method or _METHOD_UNSTATED
+    if not _is_chosen(payment) or document.MARKED in payment.document:
+        return ""
+    return document.method(payment) or _METHOD_UNSTATED
 
 
 def _country(payment: Payment) -> str:
-    return "" if payment.condition is Condition.PROCESSING else payment.document.get("country", _COUNTRY_UNSTATED)
+    by = document.paying(payment)
+    if by is not None:
+        return str(by["country"])
+    return str(payment.document.get("country", _COUNTRY_UNSTATED)) if _method(payment) else ""
 
 
-def _checkout_url(payment: Payment) -> str:
-    invoice = "invoice/" if payment.condition is Condition.CAPTURED else ""
-    return f"https://gate.chip-in.asia/p/{payment.dialect_id}/{invoice}"
+def _extra(payment: Payment) -> dict[str, Any]:
+    by = document.paying(payment)
+    return {} if by is None else card_shown(by["extra"])
+
+
+def card_shown(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a card, in the documented order."""
+    names = ("masked_pan", "three_d_secure", "expiry_month", "expiry_year", "cardholder_name")
+    return {name: extra[name] for name in names if name in extra}
 
 
 # --- attempts and history --------------------------------------------------------------------------------------------
@@ -339,40 +327,76 @@ def _transaction_data(payment: Payment, attempts: list[dict[str, Any]], flow: st
         "payment_method": _method(payment),
         "flow": flow,
         "processing_tx_id": "",
-        "extra": {},
+        "extra": _extra(payment),
         "country": _country(payment),
         "attempts": attempts,
     }
 
 
 def _attempts(payment: Payment, refunds: tuple[Refund, ...]) -> list[dict[str, Any]]:
-    """Every attempt that has an outcome, newest first (provider docs: refund page); the paying one is the oldest."""
+    """Every attempt that has an outcome, newest first (provider docs: refund page); the paying ones are the oldest."""
     ended = sorted((each for each in refunds if each.state in ENDED), key=_ended_at)
-    return [*(_refund_attempt(each, payment) for each in ended[::-1]), *_paying_attempt(payment)]
+    paying = [*_known_attempts(payment), *_release_attempt(payment)]
+    return [*(refund_attempt(each, payment) for each in ended[::-1]), *paying[::-1]]
 
 
 def _ended_at(refund: Refund) -> datetime:
     return refund.ended_at or refund.updated_at
 
 
-def _refund_attempt(refund: Refund, payment: Payment) -> dict[str, Any]:
+def refund_attempt(refund: Refund, payment: Payment) -> dict[str, Any]:
+    """The attempt that a refund that has ended left on its Purchase."""
     failed = SHOWN[refund.state] is Shown.ERROR
     at = unix(_ended_at(refund))
     return _attempt(payment, "refund", "api", at, attempt_error(refund) if failed else None, refund.provider_id)
 
 
-def _paying_attempt(payment: Payment) -> Iterator[dict[str, Any]]:
+def _known_attempts(payment: Payment) -> Iterator[dict[str, Any]]:
+    """The attempts to pay, capture and release, oldest first; one that must have been, where none was told of."""
+    told = list(document.attempts(payment))
+    if document.MARKED not in payment.document and document.paying(payment) is None:
+        yield from _presumed_attempt(payment)
+    for each in told:
+        yield {
+            "type": each["type"],
+            "successful": each["error"] is None,
+            "payment_method": each["payment_method"],
+            "flow": each["flow"],
+            "extra": card_shown(each["extra"]),
+            "country": each["country"],
+            "client_ip": "",
+            "processing_time": each["at"],
+            "fee_amount": 0,
+            "processing_tx_id": "",
+            "error": each["error"],
+        }
+
+
+def _presumed_attempt(payment: Payment) -> Iterator[dict[str, Any]]:
     at, flow = unix(_paid_at(payment)), _flow(payment)
-    match payment.condition:
-        case Condition.CAPTURED:
-            yield _attempt(payment, "execute", flow, at, None)
-        case Condition.AUTHORIZED:
-            yield _attempt(payment, "authorize", flow, at, None)
-        case Condition.FAILED:
-            error = {"code": "general_transaction_error", "message": "The payment failed."}
-            yield _attempt(payment, "execute", flow, at, error)
-        case Condition.PROCESSING:
-            pass
+    held = payment.condition is Condition.AUTHORIZED or release_of(payment) or document.CAPTURED in payment.document
+    if held:
+        yield _attempt(payment, "authorize", flow, unix(payment.created_at), None)
+    elif payment.condition is Condition.CAPTURED:
+        yield _attempt(payment, "execute", flow, at, None)
+    elif _failed_by_itself(payment):
+        error = {"code": "general_transaction_error", "message": "The payment failed."}
+        yield _attempt(payment, "execute", flow, at, error)
+
+
+def _failed_by_itself(payment: Payment) -> bool:
+    return payment.condition is Condition.FAILED and not {document.CANCELLED, document.RELEASED}.intersection(
+        payment.document
+    )
+
+
+def _release_attempt(payment: Payment) -> Iterator[dict[str, Any]]:
+    release = release_of(payment)
+    if release is None or release.state not in ENDED:
+        return
+    failed = release.state is not State.SUCCEEDED
+    error = {"code": "general_transaction_error", "message": release.message or "The release failed."}
+    yield _attempt(payment, "release", "api", unix(release.at), error if failed else None)
 
 
 def _attempt(
@@ -383,7 +407,7 @@ def _attempt(
         "successful": error is None,
         "payment_method": _method(payment),
         "flow": flow,
-        "extra": {},
+        "extra": _extra(payment),
         "country": _country(payment),
         "client_ip": "",
         "processing_time": at,
@@ -393,28 +417,60 @@ def _attempt(
     }
 
 
-def _status_history(payment: Payment, refunds: tuple[Refund, ...]) -> list[dict[str, Any]]:
+_Step = tuple[datetime, Status | None, Refund | None]
+
+
+def _status_history(payment: Payment, refunds: tuple[Refund, ...], now: datetime | None) -> list[dict[str, Any]]:
     """What the Purchase's status was and is, latest last; only a refund's entry carries `related_object`.
 
-    Told from the refunds, closed by the present status: a dispute, a chargeback or a refund made elsewhere leaves no
-    refund of ours to tell of it.
+    Told from what happened, closed by the present status: a dispute, a chargeback or a refund made elsewhere leaves
+    nothing of ours to tell of it.
     """
-    history = [_entry(Status.CREATED, _created_at(payment))]
-    settled = UNTOUCHED[payment.condition]
-    if settled is not Status.CREATED:
-        history.append(_entry(settled, _paid_at(payment)))
-    steps = sorted((step for each in refunds for step in _steps(each)), key=lambda step: step[0])
-    for at, word, refund in steps:
-        if word is Status.REFUNDED:
-            settled = word
-        history.append(_entry(word or settled, at, refund))
-    present = status(payment)
+    settled = Status.CREATED
+    history = [history_entry(settled, _created_at(payment))]
+    steps = [*_ways_to_pay(payment), *(step for each in refunds for step in _steps(each))]
+    for at, word, refund in sorted(steps, key=lambda step: step[0]):
+        if word not in (None, Status.PENDING_REFUND):
+            settled = word or settled
+        history.append(history_entry(word or settled, at, refund))
+    present = status(payment, now)
     if history[-1]["status"] != present.value:
-        history.append(_entry(present, payment.updated_at))
+        due = document.option(payment, "due")
+        passed = present in (Status.OVERDUE, Status.EXPIRED) and due is not None
+        history.append(history_entry(present, document.moment_of(due) if passed else payment.updated_at))
     return history
 
 
-def _steps(refund: Refund) -> Iterator[tuple[datetime, Status | None, Refund | None]]:
+_ATTEMPTED: Final[Mapping[str, Status]] = {
+    "execute": Status.PAID,
+    "recurring_execute": Status.PAID,
+    "authorize": Status.HOLD,
+    "capture": Status.PAID,
+    "release": Status.RELEASED,
+}
+
+
+def _ways_to_pay(payment: Payment) -> Iterator[_Step]:
+    """What led to the money, or away from it."""
+    kept = payment.document
+    for name, word in ((document.VIEWED, Status.VIEWED), (document.CANCELLED, Status.CANCELLED)):
+        if name in kept:
+            yield document.moment_of(kept[name]), word, None
+    if document.MARKED in kept:
+        yield document.moment_of(kept[document.MARKED]), Status.PAID, None
+    for each in _known_attempts(payment):
+        word = _ATTEMPTED[each["type"]] if each["successful"] else Status.ERROR
+        if word is Status.HOLD and not total(payment):
+            word = Status.PREAUTHORIZED
+        if each["type"] == "release" and not each["successful"]:
+            word = Status.HOLD
+        yield document.moment_of(each["processing_time"]), word, None
+    release = release_of(payment)
+    if release is not None and release.state is State.SUCCEEDED:
+        yield release.at, Status.RELEASED, None
+
+
+def _steps(refund: Refund) -> Iterator[_Step]:
     """When a refund changed its Purchase's status and to what; None: back to what it was before."""
     ended_at = _ended_at(refund)
     # A refund that outlasted the wait was answered, and seen, as pending_refund.
@@ -427,7 +483,8 @@ def _steps(refund: Refund) -> Iterator[tuple[datetime, Status | None, Refund | N
         yield ended_at, None, None
 
 
-def _entry(word: Status, at: datetime, refund: Refund | None = None) -> dict[str, Any]:
+def history_entry(word: Status, at: datetime, refund: Refund | None = None) -> dict[str, Any]:
+    """One line of `status_history`."""
     entry: dict[str, Any] = {"status": word.value, "timestamp": unix(at)}
     if refund is not None:
         entry["related_object"] = {"type": "payment", "id": refund.dialect_id}

@@ -63,10 +63,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class _TransactionData(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
+    payment_method: str | None = None
 
 
 class _Details(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
+    total: int | None = None
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="purchase"):
@@ -80,6 +82,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     payment: Money | None = None
     status_history: tuple[Entry, ...] = ()
     transaction_data: _TransactionData = _TransactionData()
+    reference: str | None = None
     updated_on: int | None = None
 
     @property

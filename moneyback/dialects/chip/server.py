@@ -1,190 +1,27 @@
-"""CHIP Collect as we serve it: the refund call and the Purchase read, with their errors, faults and credentials."""
+"""CHIP Collect as we serve it: the table of its routes, who calls, and what is said before or instead of a handler."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal
 
-from moneyback.core.commands import Admitted, Joined
-from moneyback.core.payment import Asked, Payment
-from moneyback.core.refund import Refund, State
-from moneyback.core.refusals import Reason, Refusal
-from moneyback.dialect import (
-    Ask,
-    AskRefund,
-    Await,
-    Caller,
-    Conversation,
-    Fault,
-    FindPayment,
-    Incoming,
-    Instant,
-    NewId,
-    Outgoing,
-    Presented,
-    RefundsOf,
-    Route,
+from moneyback.dialect import Caller, Conversation, Fault, Incoming, Outgoing, Presented, Route
+from moneyback.dialects.chip import (
+    account,
+    checkout,
+    clients,
+    methods,
+    purchases,
+    refunds,
+    schemas,
+    statements,
+    webhooks,
 )
-from moneyback.dialects.chip.objects import WAIT_S, purchase, refund_payment
-from moneyback.dialects.chip.wire import (
-    ALL,
-    SHOWN,
-    TOO_SMALL,
-    WORDS,
-    Complaint,
-    Shown,
-    Status,
-    Word,
-    attempt_error,
-    not_possible,
-    read_amount,
-    status,
-    too_large,
-    wrong_status,
-)
+from moneyback.dialects.chip.fields import refused
+from moneyback.dialects.chip.wire import ALL, Complaint
 
-# --- the refund call -------------------------------------------------------------------------------------------------
-
-_UNSENT_OR_SENDING: Final = (State.READY, State.SENDING)
-
-
-def refund_purchase(incoming: Incoming, caller: Caller) -> Conversation:
-    """POST /purchases/{id}/refund/: a Payment, a Purchase in pending_refund, or 400 with CHIP's error."""
-    payment = yield from _find(incoming)
-    if payment is None:
-        return _NOT_FOUND
-    amount = read_amount(incoming.body)
-    if isinstance(amount, Complaint):
-        return _refused(amount)
-    fresh = yield NewId()
-    ask = AskRefund(payment=payment, asked=Asked(payer=amount), request={"amount": amount}, dialect_id=str(fresh))
-    result = yield ask
-    wait_s = WAIT_S
-    if isinstance(result, Refusal) and result.first.reason is Reason.ONE_AT_A_TIME:
-        result, wait_s = yield from _in_turn(ask)
-    match result:
-        case Refusal():
-            return _refused(_complaint(result, payment))
-        case Admitted(refund=refund, refusal=Refusal()):
-            return _processing_error(refund)
-        case Admitted(refund=refund) | Joined(refund=refund):
-            refund, payment = yield Await(refund, wait_s)
-            return (yield from _answer(refund, payment, caller))
-        case _:
-            raise AssertionError(f"a refund without a key cannot end as {result!r}")
-
-
-def _in_turn(ask: AskRefund) -> Generator[Ask, Any, tuple[Any, float]]:
-    """Wait for the refund before us as long as its own client still waits for it, then ask again.
-
-    CHIP serialises the refunds of one Purchase: until the first is answered, nobody has seen `pending_refund`, so that
-    is no reason to refuse the second. Returns the result and the seconds left of the one wait that all share.
-    """
-    began = yield Instant()
-    left_s = WAIT_S
-    while True:
-        refunds: tuple[Refund, ...] = yield RefundsOf(ask.payment.id)
-        before = next((each for each in refunds if each.state in _UNSENT_OR_SENDING), None)
-        over = before is None
-        if before is not None:
-            before, _ = yield Await(before, left_s)
-            over = before.state in _UNSENT_OR_SENDING
-        result = yield ask
-        now = yield Instant()
-        left_s = max(0.0, WAIT_S - (now - began).total_seconds())
-        waits = isinstance(result, Refusal) and result.first.reason is Reason.ONE_AT_A_TIME
-        if not waits or over or not left_s:
-            return result, left_s
-
-
-def _answer(refund: Refund, payment: Payment, caller: Caller) -> Conversation:
-    match SHOWN[refund.state]:
-        case Shown.PAYMENT:
-            return Outgoing(body=refund_payment(refund, payment, caller))
-        case Shown.PENDING:
-            refunds: tuple[Refund, ...] = yield RefundsOf(payment.id)
-            # One moment for all of it: the refund and the payment as they stood when the wait ended.
-            as_awaited = tuple(refund if each.id == refund.id else each for each in refunds)
-            return Outgoing(body=purchase(payment, as_awaited, caller))
-        case Shown.ERROR:
-            return _processing_error(refund)
-        case unexpected:
-            assert_never(unexpected)
-
-
-def _complaint(refusal: Refusal, payment: Payment) -> Complaint:
-    reason = refusal.first.reason
-    match WORDS[reason]:
-        case Word.NOT_FOUND:
-            return _NOT_FOUND_COMPLAINT
-        case Word.MIN_VALUE:
-            return TOO_SMALL
-        case Word.MAX_VALUE:
-            limit = refusal.first.figures.get("refundable", payment.refundable)
-            return too_large(limit if isinstance(limit, int) else payment.refundable)
-        case Word.WRONG_STATUS:
-            return wrong_status(_status_against(reason, payment))
-        case Word.NOT_POSSIBLE:
-            taken_back = reason is Reason.NOTHING_LEFT and status(payment) is Status.CHARGEBACK
-            return wrong_status(Status.CHARGEBACK) if taken_back else not_possible(reason)
-        case Word.PROCESSING:
-            return Complaint(ALL, Word.PROCESSING.value, f"The refund was refused: {reason.value.replace('_', ' ')}.")
-        case unexpected:
-            assert_never(unexpected)
-
-
-def _status_against(reason: Reason, payment: Payment) -> Status:
-    """The status that stands in the way, which may be newer than the payment that was read before the lock."""
-    match reason:
-        case Reason.ONE_AT_A_TIME:
-            return Status.PENDING_REFUND
-        case Reason.PAYMENT_DISPUTED:
-            return Status.CHARGEBACK
-        case _:
-            return status(payment)
-
-
-def _processing_error(refund: Refund) -> Outgoing:
-    """The failed attempt holds the code (provider docs: refund page); its sentence is repeated here for a reader."""
-    return _refused(Complaint(ALL, Word.PROCESSING.value, attempt_error(refund)["message"]))
-
-
-# --- the Purchase read -----------------------------------------------------------------------------------------------
-
-
-def read_purchase(incoming: Incoming, caller: Caller) -> Conversation:
-    """GET /purchases/{id}/: the Purchase."""
-    payment = yield from _find(incoming)
-    if payment is None:
-        return _NOT_FOUND
-    refunds: tuple[Refund, ...] = yield RefundsOf(payment.id)
-    return Outgoing(body=purchase(payment, refunds, caller))
-
-
-def _find(incoming: Incoming) -> Generator[Ask, Any, Payment | None]:
-    """The Purchase of the path. Ids are lower-case UUIDs; some clients keep them in capitals."""
-    found: Payment | None = yield FindPayment(incoming.arguments["id"].lower())
-    return found
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def _refused(complaint: Complaint, code: int = 400) -> Outgoing:
-    """CHIP's error body. A field's error is repeated under `__all__`, in list form, which CHIP itself does not do.
-
-    CHIP's WooCommerce plugin and its kin take an answer without `__all__` for a success and record a refund that never
-    was; nobody is hurt by reading the error twice.
-    """
-    errors = [{"message": complaint.message, "code": complaint.code}]
-    if complaint.field == ALL:
-        return Outgoing(status=code, body={ALL: errors})
-    return Outgoing(status=code, body={complaint.field: errors, ALL: errors})
-
-
-_NOT_FOUND_COMPLAINT: Final = Complaint(ALL, Word.NOT_FOUND.value, "Not found.")
-_NOT_FOUND: Final = _refused(_NOT_FOUND_COMPLAINT, 404)
+# --- before and instead of a handler ---------------------------------------------------------------------------------
 
 _FAULTS: Final[Mapping[Fault, tuple[int, str, str]]] = MappingProxyType(
     {
@@ -215,7 +52,7 @@ def fault(kind: Fault, incoming: Incoming | None) -> Outgoing:
             headers["Retry-After"] = "1"
         case _:
             pass
-    answer = _refused(Complaint(ALL, word, message), code)
+    answer = refused(Complaint(ALL, word, message), code)
     return Outgoing(status=code, body=answer.body, headers=headers)
 
 
@@ -227,70 +64,276 @@ def presented(incoming: Incoming) -> Presented | None:
 
 # --- routes ----------------------------------------------------------------------------------------------------------
 
-_ERRORS: Final = {
-    "type": "object",
-    "required": [ALL],
-    "additionalProperties": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["message", "code"],
-            "properties": {"message": {"type": "string"}, "code": {"type": "string"}},
-        },
-    },
-}
-_PURCHASE: Final = {
-    "type": "object",
-    "required": ["status", "refund_availability", "refundable_amount", "transaction_data", "type", "id"],
-    "properties": {
-        "type": {"const": "purchase"},
-        "id": {"type": "string", "format": "uuid"},
-        "status": {"type": "string"},
-        "refund_availability": {"type": "string"},
-        "refundable_amount": {"type": "integer", "minimum": 0},
-        "transaction_data": {"type": "object"},
-    },
-}
-_PAYMENT: Final = {
-    "type": "object",
-    "required": ["type", "id", "payment", "related_to", "status"],
-    "properties": {
-        "type": {"const": "payment"},
-        "id": {"type": "string", "format": "uuid"},
-        "payment": {"type": "object"},
-        "related_to": {"type": "object"},
-        "status": {"const": "success"},
-    },
-}
-_REFUND_BODY: Final = {
-    "type": "object",
-    "properties": {
-        "amount": {
-            "type": ["integer", "null"],
-            "minimum": 1,
-            "description": "Minor units of the Purchase's currency. Without it, what remains is refunded.",
-        }
-    },
-}
 _ENCODINGS: Final = ("json", "form", "multipart")
+_API: Final = "/api/v1"
+_PAGE: Final = "/p/{shop}/{id}"
 
-ROUTES: Final = (
-    Route(
-        method="POST",
-        path="/api/v1/purchases/{id}/refund/",
-        handle=refund_purchase,
-        kind="guarded",
+
+def _route(
+    method: str,
+    path: str,
+    handle: Callable[[Incoming, Caller], Conversation],
+    kind: Literal["guarded", "owned", "relayed"],
+    summary: str,
+    answer: schemas.Schema,
+    request: schemas.Schema | None = None,
+) -> Route:
+    return Route(
+        method=method,
+        path=_API + path,
+        handle=handle,
+        kind=kind,
         accepts=_ENCODINGS,
-        summary="Refund a paid purchase",
-        request_schema=_REFUND_BODY,
-        response_schema={"anyOf": [_PAYMENT, _PURCHASE, _ERRORS]},
+        summary=summary,
+        request_schema=request or {},
+        response_schema=answer,
+    )
+
+
+def _page(
+    method: str, path: str, handle: Callable[[Incoming, Caller], Conversation], summary: str, **members: Any
+) -> Route:
+    """A page for whoever was given its address, which is all there is to know."""
+    return Route(
+        method=method,
+        path=path,
+        handle=handle,
+        accepts=_ENCODINGS,
+        summary=summary,
+        response_schema=schemas.PAGE,
+        public=True,
+        **members,
+    )
+
+
+_PURCHASES: Final = (
+    _route(
+        "POST",
+        "/purchases/{id}/refund/",
+        refunds.refund_purchase,
+        "guarded",
+        "Refund a paid purchase",
+        schemas.REFUND_ANSWER,
+        schemas.REFUND_REQUEST,
     ),
-    Route(
-        method="GET",
-        path="/api/v1/purchases/{id}/",
-        handle=read_purchase,
-        accepts=_ENCODINGS,
-        summary="Retrieve a purchase",
-        response_schema={"anyOf": [_PURCHASE, _ERRORS]},
+    _route("GET", "/purchases/{id}/", purchases.read_purchase, "owned", "Retrieve a purchase", schemas.PURCHASE_ANSWER),
+    _route(
+        "POST",
+        "/purchases/",
+        purchases.create_purchase,
+        "relayed",
+        "Create a purchase",
+        schemas.PURCHASE_ANSWER,
+        schemas.PURCHASE_REQUEST,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/cancel/",
+        purchases.cancel_purchase,
+        "guarded",
+        "Cancel a pending purchase",
+        schemas.PURCHASE_ANSWER,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/capture/",
+        purchases.capture_purchase,
+        "relayed",
+        "Capture a previously authorized payment",
+        schemas.PURCHASE_ANSWER,
+        schemas.CAPTURE_REQUEST,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/release/",
+        purchases.release_purchase,
+        "guarded",
+        "Release funds on hold",
+        schemas.PURCHASE_ANSWER,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/charge/",
+        purchases.charge_purchase,
+        "relayed",
+        "Charge a purchase using a saved token",
+        schemas.PURCHASE_ANSWER,
+        schemas.CHARGE_REQUEST,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/mark_as_paid/",
+        purchases.mark_as_paid,
+        "relayed",
+        "Mark a purchase as paid",
+        schemas.PURCHASE_ANSWER,
+        schemas.MARK_REQUEST,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/resend_invoice/",
+        purchases.resend_invoice,
+        "relayed",
+        "Resend an invoice",
+        schemas.PURCHASE_ANSWER,
+    ),
+    _route(
+        "POST",
+        "/purchases/{id}/delete_recurring_token/",
+        purchases.delete_recurring_token,
+        "relayed",
+        "Delete a recurring token associated with a purchase",
+        schemas.PURCHASE_ANSWER,
     ),
 )
+_CLIENT: Final = "/clients/{id}/"
+_CARD: Final = "/clients/{id}/recurring_tokens/{token}/"
+_CLIENTS: Final = (
+    _route(
+        "POST",
+        "/clients/",
+        clients.create_client,
+        "relayed",
+        "Create a client",
+        schemas.CLIENT_ANSWER,
+        schemas.CLIENT_REQUEST,
+    ),
+    _route("GET", "/clients/", clients.list_clients, "relayed", "List all clients", schemas.CLIENTS_ANSWER),
+    _route("GET", _CLIENT, clients.read_one_client, "relayed", "Retrieve a client", schemas.CLIENT_ANSWER),
+    _route(
+        "PUT",
+        _CLIENT,
+        clients.update_client,
+        "relayed",
+        "Update a client",
+        schemas.CLIENT_ANSWER,
+        schemas.CLIENT_REQUEST,
+    ),
+    _route(
+        "PATCH",
+        _CLIENT,
+        clients.update_client,
+        "relayed",
+        "Partially update a client",
+        schemas.CLIENT_ANSWER,
+        schemas.CLIENT_CHANGES,
+    ),
+    _route("DELETE", _CLIENT, clients.delete_client, "relayed", "Delete a client", schemas.NOTHING),
+    _route(
+        "GET",
+        "/clients/{id}/recurring_tokens/",
+        clients.list_cards,
+        "relayed",
+        "List recurring tokens",
+        schemas.CARDS_ANSWER,
+    ),
+    _route("GET", _CARD, clients.read_card, "relayed", "Retrieve a recurring token", schemas.CARD_ANSWER),
+    _route("DELETE", _CARD, clients.delete_card, "relayed", "Delete a recurring token", schemas.NOTHING),
+)
+_WEBHOOK: Final = "/webhooks/{id}/"
+_WEBHOOKS: Final = (
+    _route(
+        "POST",
+        "/webhooks/",
+        webhooks.create_webhook,
+        "owned",
+        "Create a webhook",
+        schemas.WEBHOOK_ANSWER,
+        schemas.WEBHOOK_REQUEST,
+    ),
+    _route("GET", "/webhooks/", webhooks.list_webhooks, "owned", "List all webhooks", schemas.WEBHOOKS_ANSWER),
+    _route("GET", _WEBHOOK, webhooks.read_webhook, "owned", "Retrieve a webhook", schemas.WEBHOOK_ANSWER),
+    _route(
+        "PUT",
+        _WEBHOOK,
+        webhooks.update_webhook,
+        "owned",
+        "Update a webhook",
+        schemas.WEBHOOK_ANSWER,
+        schemas.WEBHOOK_REQUEST,
+    ),
+    _route(
+        "PATCH",
+        _WEBHOOK,
+        webhooks.update_webhook,
+        "owned",
+        "Partially update a webhook",
+        schemas.WEBHOOK_ANSWER,
+        schemas.WEBHOOK_CHANGES,
+    ),
+    _route("DELETE", _WEBHOOK, webhooks.delete_webhook, "owned", "Delete a webhook", schemas.NOTHING),
+    # Of the company, with which CHIP itself signs the success callbacks of Purchases that were made there.
+    _route("GET", "/public_key/", webhooks.read_public_key, "relayed", "Retrieve a public key", schemas.KEY_ANSWER),
+)
+_COMPANY: Final = (
+    _route(
+        "GET",
+        "/payment_methods/",
+        methods.list_methods,
+        "relayed",
+        "List of payment methods",
+        schemas.METHODS_ANSWER,
+    ),
+    _route(
+        "GET",
+        "/account/json/balance/",
+        account.read_balance,
+        "relayed",
+        "Get company balance",
+        schemas.BALANCE_ANSWER,
+    ),
+    _route(
+        "GET",
+        "/account/json/turnover/",
+        account.read_turnover,
+        "relayed",
+        "Get company turnover",
+        schemas.TURNOVER_ANSWER,
+    ),
+)
+_PAGES: Final = (
+    _page("GET", f"{_PAGE}/", checkout.open_page, "The pay page of a purchase"),
+    _page("POST", f"{_PAGE}/", checkout.submit_page, "Pay, let it fail, or leave", request_schema=schemas.PAY_REQUEST),
+    _page("GET", f"{_PAGE}/direct_post/", checkout.open_page, "The pay page of a purchase, by its direct post address"),
+    _page("POST", f"{_PAGE}/direct_post/", checkout.direct_post, "Pay by card from a form elsewhere"),
+    _page("POST", f"{_PAGE}/3ds/", checkout.answer_bank, "What the holder of a card answers their bank"),
+    _page("GET", f"{_PAGE}/invoice/", checkout.open_invoice, "What was paid"),
+)
+_STATEMENT: Final = "/company_statements/{id}/"
+_STATEMENTS: Final = (
+    _route(
+        "POST",
+        "/company_statements/",
+        statements.schedule_statement,
+        "relayed",
+        "Schedule a statement",
+        schemas.STATEMENT_ANSWER,
+        schemas.STATEMENT_REQUEST,
+    ),
+    _route(
+        "GET",
+        "/company_statements/",
+        statements.list_statements,
+        "relayed",
+        "List all statements",
+        schemas.STATEMENTS_ANSWER,
+    ),
+    _route(
+        "GET",
+        _STATEMENT,
+        statements.read_statement,
+        "relayed",
+        "Retrieve a statement",
+        schemas.STATEMENT_ANSWER,
+    ),
+    _route(
+        "POST",
+        f"{_STATEMENT}cancel/",
+        statements.cancel_statement,
+        "relayed",
+        "Cancel a statement",
+        schemas.STATEMENT_ANSWER,
+    ),
+    _page("GET", "/s/{shop}/{id}/", statements.download_statement, "Download a statement"),
+)
+ROUTES: Final = (*_PURCHASES, *_CLIENTS, *_WEBHOOKS, *_COMPANY, *_STATEMENTS, *_PAGES)

@@ -12,11 +12,12 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
 from moneyback.core.money import MINOR_MAX, BadAmount, Currency, minor_from_decimal
-from moneyback.core.payment import Capabilities, Condition, Payment, condition_reasons
+from moneyback.core.payment import Condition
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Reason
 
@@ -32,19 +33,45 @@ def unix(at: datetime) -> int:
 
 
 class Status(StrEnum):
-    """The statuses of a Purchase that Moneyback can tell apart (provider docs: create a purchase page lists 21)."""
+    """All statuses of a Purchase (provider docs: create a purchase page)."""
 
     CREATED = "created"
+    SENT = "sent"
+    VIEWED = "viewed"
+    OVERDUE = "overdue"
     ERROR = "error"
+    PENDING_EXECUTE = "pending_execute"
+    PENDING_CHARGE = "pending_charge"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    BLOCKED = "blocked"
     HOLD = "hold"
+    PENDING_CAPTURE = "pending_capture"
+    PENDING_RELEASE = "pending_release"
+    RELEASED = "released"
+    PREAUTHORIZED = "preauthorized"
     PAID = "paid"
+    CLEARED = "cleared"
+    SETTLED = "settled"
     PENDING_REFUND = "pending_refund"
     REFUNDED = "refunded"
     CHARGEBACK = "chargeback"
 
 
+def purchase_path(reference: str) -> str:
+    """Where a Purchase is read, below the base URL; with its last slash, which CHIP requires."""
+    return f"/purchases/{quote(reference, safe='')}/"
+
+
 REFUNDABLE_STATUSES: Final = ("paid", "cleared", "settled", "refunded")
 """From which a Purchase can be refunded (provider docs: refund page; `refunded` while something remains)."""
+
+PAID_STATUSES: Final = (*REFUNDABLE_STATUSES, "pending_refund", "chargeback")
+"""In which the money has come in, whatever became of it since."""
+HELD_STATUSES: Final = ("hold", "pending_capture", "pending_release")
+"""In which it is reserved."""
+NEVER_PAID_STATUSES: Final = ("cancelled", "expired", "blocked", "released")
+"""In which it will not come in any more."""
 
 UNTOUCHED: Final[Mapping[Condition, Status]] = MappingProxyType(
     {
@@ -54,22 +81,7 @@ UNTOUCHED: Final[Mapping[Condition, Status]] = MappingProxyType(
         Condition.CAPTURED: Status.PAID,
     }
 )
-"""The status of a Purchase of which nothing was given back or taken back."""
-
-
-def status(payment: Payment) -> Status:
-    """The Purchase's status, derived from the payment's facts.
-
-    `refunded` means fully *or partially* refunded: only `refundable_amount` tells them apart (provider docs: create a
-    purchase page). A refund on its way outranks everything: its client waits for that word to change.
-    """
-    if payment.held:
-        return Status.PENDING_REFUND
-    if payment.disputed or (payment.clawed_back and not payment.refundable):
-        return Status.CHARGEBACK
-    if payment.refunded or payment.external:
-        return Status.REFUNDED
-    return UNTOUCHED[payment.condition]
+"""The status of a Purchase of which nothing was given back or taken back, and of which nothing else is known."""
 
 
 # --- what may be refunded --------------------------------------------------------------------------------------------
@@ -84,54 +96,6 @@ class Availability(StrEnum):
     PIS_ALL = "pis_all"
     PIS_PARTIAL = "pis_partial"
     NONE = "none"
-
-
-def _kinds(*, full: bool, partial: bool) -> Capabilities:
-    # A Purchase in pending_refund or chargeback is in none of the refundable statuses: one refund at a time, and none
-    # while the payer's bank is asking.
-    return Capabilities(full=full, partial=partial, one_at_a_time=True, blocked_by_dispute=True)
-
-
-# CHIP defines neither pis value; we read them as their namesakes, refunded by bank transfer.
-CAPABILITIES: Final[Mapping[Availability, Capabilities]] = MappingProxyType(
-    {
-        Availability.ALL: _kinds(full=True, partial=True),
-        Availability.FULL_ONLY: _kinds(full=True, partial=False),
-        Availability.PARTIAL_ONLY: _kinds(full=False, partial=True),
-        Availability.PIS_ALL: _kinds(full=True, partial=True),
-        Availability.PIS_PARTIAL: _kinds(full=False, partial=True),
-        Availability.NONE: _kinds(full=False, partial=False),
-    }
-)
-
-
-def method_availability(payment: Payment) -> Availability:
-    """What the payment's method allows, whatever was given back since."""
-    stated = payment.document.get("refund_availability")
-    if stated is not None:
-        return Availability(stated)
-    # Payment initiation methods are named so by the platform's other brand (provider docs: Klix payment methods).
-    return Availability.PIS_ALL if (payment.method or "").endswith("_pis") else Availability.ALL
-
-
-def capabilities(payment: Payment) -> Capabilities:
-    """The kinds of refund this payment allows, as core reads them."""
-    return CAPABILITIES[method_availability(payment)]
-
-
-def offered(payment: Payment) -> tuple[Availability, int]:
-    """`refund_availability` and `refundable_amount` (minor units) as they are true now.
-
-    The method's own word while something can be refunded, else `none` and 0: unpaid, disputed, all given back, or a
-    payment refundable only in full of which a part is gone. While a refund is on its way both speak of what it leaves.
-    """
-    own = method_availability(payment)
-    can, left = CAPABILITIES[own], payment.refundable
-    full = can.full and payment.untouched
-    part = can.partial and left > (1 if payment.untouched else 0)
-    if condition_reasons(payment) or payment.disputed or not left or not (full or part):
-        return Availability.NONE, 0
-    return own, left
 
 
 # --- how a refund is shown -------------------------------------------------------------------------------------------
@@ -417,7 +381,7 @@ def read_amount(body: Any) -> int | Complaint | None:
     if body is None or body == []:
         return None
     if not isinstance(body, Mapping):
-        return Complaint(ALL, "invalid", f"Invalid data. Expected a dictionary, but got {_kind(body)}.")
+        return Complaint(ALL, "invalid", f"Invalid data. Expected a dictionary, but got {kind(body)}.")
     value = body.get("amount")
     if value is None:
         return None
@@ -432,13 +396,16 @@ def read_amount(body: Any) -> int | Complaint | None:
     return amount if amount > 0 else TOO_SMALL
 
 
-def _kind(body: Any) -> str:
-    match body:
+def kind(value: Any) -> str:
+    """The type of a value, by the name CHIP's server has for it."""
+    match value:
         case bool():
             return "bool"
         case list():
             return "list"
         case str():
             return "str"
+        case Mapping():
+            return "dict"
         case _:
             return "number"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from moneyback.dialect import Dialect
 from moneyback.dialects.mangopay.client import CLIENT
 from moneyback.dialects.mangopay.complaints import fault
+from moneyback.dialects.mangopay.refunds import PRECEDENCE, check
 from moneyback.dialects.mangopay.registration import SAMPLES, payment_document
-from moneyback.dialects.mangopay.server import PRECEDENCE, ROUTES, check, presented
+from moneyback.dialects.mangopay.server import ROUTES, presented
 from moneyback.dialects.mangopay.windows import capabilities
 from moneyback.dialects.mangopay.wire import KEPT
 

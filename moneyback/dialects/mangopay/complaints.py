@@ -14,6 +14,7 @@ import msgspec
 
 from moneyback.core.refusals import Reason
 from moneyback.dialect import Fault, Incoming, Outgoing
+from moneyback.dialects.mangopay.limits import limited
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -72,6 +73,17 @@ def not_found(kind: str, identity: str) -> Complaint:
     return Complaint(404, "ressource_not_found", "The ressource does not exist", errors)
 
 
+def absent(name: str, kind: str, identity: str) -> Complaint:
+    """400 for a member that names what does not exist."""
+    return parameters({name: f"Cannot found the ressource {kind} with the id={identity}"})
+
+
+def currencies(sentence: str) -> Complaint:
+    """400 where two currencies had to be the same (provider docs: create a transfer, create a pay-in)."""
+    message = "Error: multi-currency usage is not authorized"
+    return Complaint(400, "currency_incompatibility", message, {"currency": sentence})
+
+
 NOT_SUCCEEDED: Final = Complaint(
     400,
     "original_transaction_must_be_succeeded",
@@ -83,6 +95,11 @@ OTHER_AUTHOR: Final = param_error(AuthorId="Author of the refund is not the auth
 OVER_CREDITED: Final = param_error(
     DebitedFunds="DebitedFunds cannot be superior the CreditedFunds of the initial PayIn"
 )
+OTHER_TRANSFER_AUTHOR: Final = param_error(AuthorId="Author of the refund is not the author of the initial transfer")
+OVER_TRANSFERRED: Final = param_error(
+    DebitedFunds="DebitedFunds cannot be higher than CreditedFunds of the initial transfer"
+)
+TRANSFER_REFUNDED: Final = param_error(TransferId="Original transaction has already been successfully refunded")
 UNREFUNDABLE: Final = param_error(PayInId="A PayIn of this payment method cannot be refunded")
 BELOW_MINIMUM: Final = param_error(DebitedFunds="The amount is below the smallest amount that can be refunded")
 OTHER_CURRENCY: Final = param_error(
@@ -96,6 +113,11 @@ KEY_USED: Final = Complaint(
 )
 KEY_UNKNOWN: Final = Complaint(
     400, "correlationid_not_found", "No response is stored under this Idempotency Key", MappingProxyType({})
+)
+TERMS_NOT_ACCEPTED: Final = Complaint(
+    403,
+    "user_hasnt_accepted_terms_and_conditions",
+    "User must accept the terms and conditions before account creation or modification.",
 )
 NO_PERMISSION: Final = Complaint(403, "forbidden_ressource", "You are not authorized to access this ressource")
 UNCLASSIFIED: Final = param_error(PayInId="This PayIn cannot be refunded as asked")
@@ -144,9 +166,10 @@ def fault(kind: Fault, incoming: Incoming | None) -> Outgoing:
     path = incoming.path if incoming is not None else ""
     at = (incoming.at if incoming is not None else None) or UNDATED
     if kind is Fault.UNAUTHENTICATED:
-        return Outgoing(status=401, body={"error": "invalid_client"}) if is_token(path) else invalid_credentials(at)
+        answer = Outgoing(status=401, body={"error": "invalid_client"}) if is_token(path) else invalid_credentials(at)
+        return limited(answer, at)
     complaint = not_found("Path", path) if kind is Fault.NOT_FOUND else _FAULTS[kind]
-    return said(complaint, Stamp(incoming.id if incoming is not None else "", at))
+    return limited(said(complaint, Stamp(incoming.id if incoming is not None else "", at)), at)
 
 
 def is_token(path: str) -> bool:

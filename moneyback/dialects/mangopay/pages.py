@@ -1,21 +1,27 @@
 """Mangopay's lists: filters, sorting, pages and the headers that count them.
 
+A list is asked for page by page wherever nothing has to be filtered that only the objects themselves can tell.
+
 A list is a bare array. Parameters are known without case, values of a filter are joined by commas or repeated, and what
 is not known is left alone (provider docs: pagination; filtering and sorting).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
-from moneyback.dialect import Incoming
+from moneyback.dialect import Ask, Incoming, ListDocuments, ListRefunds, Outgoing, Total
+from moneyback.dialects.mangopay import complaints, responses
+from moneyback.dialects.mangopay.complaints import Complaint
 
 PER_PAGE: Final = 10
 PER_PAGE_MAX: Final = 100
+_BATCH: Final = 100
 _DIGITS_MAX: Final = 15
 
 
@@ -27,8 +33,16 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = False
     statuses: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    natures: frozenset[str] = frozenset()
     after: int | None = None
     before: int | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether something is asked that only the objects themselves can tell."""
+        chosen = self.statuses or self.codes or self.kinds or self.natures
+        return bool(chosen) or self.after is not None or self.before is not None
 
 
 def parse_listing(incoming: Incoming) -> Listing | dict[str, str]:
@@ -44,22 +58,83 @@ def parse_listing(incoming: Incoming) -> Listing | dict[str, str]:
         descending=_descending(_last("sort", asked)),
         statuses=frozenset(value.upper() for value in _values("status", asked)),
         codes=frozenset(_values("resultcode", asked)),
+        kinds=frozenset(value.upper() for value in _values("type", asked)),
+        natures=frozenset(value.upper() for value in _values("nature", asked)),
         after=after,
         before=before,
     )
 
 
-def chosen(rows: Sequence[dict[str, Any]], listing: Listing) -> list[dict[str, Any]]:
-    """The rows that pass the filters, in the order asked for. Both dates belong to their span."""
-    found = [
-        row
-        for row in rows
-        if (not listing.statuses or row["Status"] in listing.statuses)
-        and (not listing.codes or row["ResultCode"] in listing.codes)
-        and (listing.after is None or row["CreationDate"] >= listing.after)
-        and (listing.before is None or row["CreationDate"] <= listing.before)
-    ]
+Row = dict[str, Any]
+Show = Callable[[Any], Generator[Ask, Any, Row | None]]
+
+
+def shown(
+    incoming: Incoming, source: ListDocuments | ListRefunds, show: Show, *, all_of_it: bool = False
+) -> Generator[Ask, Any, Outgoing | Complaint]:
+    """The page of `source` that is asked for. `show` makes of each of its rows what is printed, None to leave it out.
+
+    Without a filter no more is read than is printed. `all_of_it`: rows may be left out, so that they must be counted.
+    """
+    listing = parse_listing(incoming)
+    if isinstance(listing, dict):
+        return complaints.parameters(listing)
+    if listing.filtered or all_of_it:
+        rows = chosen((yield from _all(source, show)), listing)
+        return answer(incoming, listing, page(rows, listing), len(rows))
+    start = (listing.page - 1) * listing.per_page
+    count: int = yield Total(source)
+    asked = replace(source, ascending=not listing.descending, offset=start, limit=listing.per_page)
+    found = (yield asked) if start < count else ()
+    return answer(incoming, listing, (yield from _each(found, show)), count)
+
+
+def answer(incoming: Incoming, listing: Listing, rows: Sequence[Row], count: int) -> Outgoing:
+    """One page of a list of `count` rows."""
+    return Outgoing(body=list(rows), headers=headers(count, listing, incoming, responses.called(incoming)))
+
+
+def _all(source: ListDocuments | ListRefunds, show: Show) -> Generator[Ask, Any, list[Row]]:
+    """Every row, oldest first, read batch by batch."""
+    rows: list[Row] = []
+    start = 0
+    while True:
+        found = yield replace(source, ascending=True, offset=start, limit=_BATCH)
+        rows += yield from _each(found, show)
+        if len(found) < _BATCH:
+            return rows
+        start += _BATCH
+
+
+def _each(found: Sequence[Any], show: Show) -> Generator[Ask, Any, list[Row]]:
+    rows: list[Row] = []
+    for each in found:
+        row = yield from show(each)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def chosen(rows: Sequence[Row], listing: Listing) -> list[Row]:
+    """The rows that pass the filters, in the order asked for."""
+    found = [row for row in rows if _passes(row, listing)]
     return found[::-1] if listing.descending else found
+
+
+def _passes(row: Row, listing: Listing) -> bool:
+    words = (
+        (listing.statuses, row.get("Status")),
+        (listing.codes, row.get("ResultCode")),
+        (listing.kinds, row.get("Type")),
+        (listing.natures, row.get("Nature")),
+    )
+    if any(wanted and value not in wanted for wanted, value in words):
+        return False
+    at = row.get("CreationDate", row.get("Date"))
+    if at is None:
+        return True
+    # Both dates belong to their span.
+    return (listing.after is None or at >= listing.after) and (listing.before is None or at <= listing.before)
 
 
 def page(rows: Sequence[dict[str, Any]], listing: Listing) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from moneyback.core.payment import Payment
-from moneyback.dialect import AddPayment, Presented, Samples
+from moneyback.dialect import AddPayment, Presented, Samples, SaveDocument
 from moneyback.dialects.mangopay.wire import DEMO_USER, DEMO_WALLET, ID_MAX, TAG_MAX, author_of, initial_credit, money
 
 DEFAULTS: Final[Mapping[str, Any]] = {"AuthorId": DEMO_USER, "CreditedWalletId": DEMO_WALLET}
@@ -19,6 +19,10 @@ _LONGEST: Final[Mapping[str, int]] = {
     "CreditedWalletId": ID_MAX,
     "Tag": TAG_MAX,
     "StatementDescriptor": 10,
+    "ResultCode": 6,
+    "CardId": ID_MAX,
+    "MandateId": ID_MAX,
+    "BankAccountId": ID_MAX,
 }
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "ExecutionType": ("DIRECT", "WEB", "EXTERNAL_INSTRUCTION"),
@@ -29,7 +33,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, Any]:
     """The dialect data of a pay-in, completed: the demo user pays into the demo wallet unless somebody else is named.
 
-    Raises ValueError for a member that is not text of its length, or not one of its words.
+    A payout to a bank account credits no wallet. Raises ValueError for a member that is not text of its length, or not
+    one of its words.
     """
     for name, longest in _LONGEST.items():
         value = data.get(name, DEFAULTS.get(name, ""))
@@ -38,7 +43,9 @@ def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, An
     for name, words in _CHOICES.items():
         if data.get(name, words[0]) not in words:
             raise ValueError(f"{name} is one of {', '.join(words)}.")
-    return {**DEFAULTS, **data}
+    if not isinstance(data.get("Shown", {}), Mapping):
+        raise ValueError("Shown is an object.")
+    return {**(DEFAULTS if "BankAccountId" not in data else {}), **data}
 
 
 def _sample(amount: int, currency: str, method: str, fees: int = 0) -> AddPayment:
@@ -86,7 +93,50 @@ def _curl(section: Mapping[str, Any]) -> str:
     return f"curl -u '{user}' -H 'Content-Type: application/json' -d '{body}' {address}"
 
 
+_BEGINNING: Final = 1_735_689_600  # seconds: 1 January 2025, before any sandbox's first pay-in
+
+DEMO_DOCUMENTS: Final = (
+    SaveDocument(
+        "user",
+        DEMO_USER,
+        {
+            "Id": DEMO_USER,
+            "PersonType": "NATURAL",
+            "FirstName": "Demo",
+            "LastName": "User",
+            "Email": "demo@example.com",
+            "Address": dict.fromkeys(("AddressLine1", "AddressLine2", "City", "Region", "PostalCode", "Country")),
+            "Birthday": 0,
+            "Nationality": "FR",
+            "CountryOfResidence": "FR",
+            "Capacity": "NORMAL",
+            "CreationDate": _BEGINNING,
+            "KYCLevel": "LIGHT",
+            "TermsAndConditionsAccepted": True,
+            "TermsAndConditionsAcceptedDate": _BEGINNING,
+            "UserCategory": "OWNER",
+            "UserStatus": "ACTIVE",
+        },
+    ),
+    SaveDocument(
+        "wallet",
+        DEMO_WALLET,
+        {
+            "Id": DEMO_WALLET,
+            "Owners": [DEMO_USER],
+            "Owner": DEMO_USER,
+            "Description": "Demo wallet",
+            "Currency": "EUR",
+            "FundsType": "DEFAULT",
+            "Tag": None,
+            "CreationDate": _BEGINNING,
+        },
+    ),
+)
+"""Whose the sandbox's pay-ins are, and where they went."""
+
 SAMPLES: Final = Samples(
+    documents=DEMO_DOCUMENTS,
     payments=(
         _sample(27_500, "EUR", "CARD", fees=2_500),
         _sample(12_000, "EUR", "CARD"),

@@ -17,19 +17,22 @@ import msgspec
 from msgspec.structs import replace
 
 from moneyback.core.commands import Admitted, Joined, Keyed, Moved, Replayed, Result
-from moneyback.core.payment import Payment
+from moneyback.core.payment import Payment, PaymentKind
 from moneyback.core.records import KeyRow
 from moneyback.core.refund import Refund
 from moneyback.core.refusals import Refusal
-from moneyback.dialect import Ask, AskRefund, Incoming, KeyedAnswer, TakeKey
+from moneyback.dialect import Ask, AskRefund, Incoming, KeyedAnswer, Outgoing, TakeKey
 from moneyback.dialects.mangopay import complaints
 from moneyback.dialects.mangopay.complaints import Complaint, Stamp
-from moneyback.dialects.mangopay.wire import born_code, refund_object, result_code
+from moneyback.dialects.mangopay.transactions import refund_object
+from moneyback.dialects.mangopay.wire import born_code, is_payout, result_code
 
 DIALECT: Final = "mangopay"
 FORM: Final = re.compile(r"[A-Za-z0-9-]{16,36}")  # provider docs: idempotency
 LIFE: Final = timedelta(hours=24)  # provider docs: idempotency
 GRACE: Final = timedelta(seconds=5)  # beyond the wait of a request: then its owner counts as dead
+RESERVED: Final = b"reserved"
+SAID: Final = "#said"
 WAIT: Final = 10.0  # seconds a refund is waited for before it is shown as CREATED
 
 
@@ -39,9 +42,22 @@ def url(incoming: Incoming, *path: str) -> str:
     return "/".join([base.rstrip("/"), "v2.01", *(quote(segment, safe="") for segment in path)])
 
 
-def refunds_url(incoming: Incoming, payin: str) -> str:
-    """Where a refund of this pay-in is posted: one client finds the type of a stored answer by this address."""
-    return url(incoming, incoming.arguments["ClientId"], "payins", payin, "refunds")
+def own_url(incoming: Incoming, *path: str) -> str:
+    """The address of a path below the client's own."""
+    return url(incoming, incoming.arguments["ClientId"], *path)
+
+
+def called(incoming: Incoming) -> str:
+    """The address that was called: one client finds the type of a stored answer by it."""
+    return url(incoming, *[segment for segment in incoming.path.split("/") if segment][1:])
+
+
+def refund_url(incoming: Incoming, refund: Refund, payment: Payment) -> str:
+    """Where this refund was posted."""
+    if is_payout(refund):
+        return own_url(incoming, "payouts", "bankwire")
+    kind = "transfers" if payment.kind is PaymentKind.TRANSFER else "payins"
+    return own_url(incoming, kind, payment.dialect_id, "refunds")
 
 
 def stored(status: int, resource: Any, address: str, at: datetime) -> bytes:
@@ -115,16 +131,39 @@ def fetch(key: str, incoming: Incoming, at: datetime) -> Generator[Ask, Any, byt
     """The answer stored under a key within the last 24 hours; waits for one that is still being worked on."""
 
     def render(refund: Refund, payment: Payment) -> tuple[int, bytes]:
-        return stored_refund(refund, payment, result_code(refund), refunds_url(incoming, payment.dialect_id))
+        return stored_refund(refund, payment, result_code(refund), refund_url(incoming, refund, payment))
 
     newest: bytes | None = None
     ordinal = 1
     while (found := (yield KeyedAnswer(_row(key, ordinal), WAIT, render))) is not None:
         newest = found[1]
+        if newest == RESERVED:
+            said = yield KeyedAnswer(_row(key, ordinal) + SAID, WAIT)
+            newest = said[1] if said is not None else None
         ordinal += 1
     if newest is None or _answered_at(newest) + LIFE <= at:
         return None
     return newest
+
+
+def reserve(key: str, at: datetime) -> Generator[Ask, Any, str | None]:
+    """Take a key before anything is done under it: the row that is ours now, or None when it is in use.
+
+    What will be answered is not known yet, so it is kept in a second row. Whoever dies in between has used the key up.
+    """
+    ordinal = 1
+    while True:
+        known = yield TakeKey(_row(key, ordinal), 202, RESERVED)
+        if known is None:
+            return _row(key, ordinal)
+        if _alive(known, at):
+            return None
+        ordinal += 1
+
+
+def keep(row: str, said: Outgoing, address: str, at: datetime) -> Generator[Ask, Any, None]:
+    """Keep what was answered under a key that was reserved."""
+    yield TakeKey(row + SAID, said.status, stored(said.status, said.body, address, at))
 
 
 def complaint_of(refusal: Refusal) -> Complaint:

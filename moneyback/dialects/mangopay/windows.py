@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from moneyback.core.payment import Capabilities, Payment
+from moneyback.core.payment import Capabilities, Payment, PaymentKind
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +58,12 @@ WAIT_DAYS: Final = 8
 
 EQUAL_AMOUNT: Final = timedelta(hours=24)  # provider docs: 005407
 
+TRANSFERS: Final = Capabilities(one_at_a_time=True)
+"""Nothing is said of a window for transfers, nor of equal amounts (provider docs: create a transfer refund)."""
+
+PAYOUTS: Final = Capabilities(blocked_by_dispute=True)
+"""Money that goes back by payouts: several a pay-in are allowed (provider docs: how to process a refund)."""
+
 
 def method(payment: Payment) -> str:
     """The payment's method as `WINDOWS` spells it; a card where nothing is known."""
@@ -65,20 +71,23 @@ def method(payment: Payment) -> str:
 
 
 def created(payment: Payment) -> datetime:
-    """A pay-in's CreationDate: when its money came in, which may be before it was registered here."""
-    return payment.captured_at or payment.created_at
+    """A pay-in's CreationDate: when it was made, or when its money came in, which may be before it was registered."""
+    return min(payment.created_at, payment.captured_at or payment.created_at)
 
 
 def capabilities(payment: Payment) -> Capabilities:
     """What Mangopay can do for this pay-in. `windows: "seed"` in its document: eleven months for every method."""
+    if payment.kind is PaymentKind.TRANSFER:
+        return TRANSFERS
     word, start = method(payment), created(payment)
+    before = (payment.captured_at or payment.created_at) - start  # the engine counts from when the money came in
     window = DEFAULT if payment.document.get("windows") == "seed" else WINDOWS.get(word, DEFAULT)
     refundable = word not in UNREFUNDABLE
     return Capabilities(
         full=refundable,
         partial=refundable,
-        opens_after=_opening(start) - start if window.waits else None,
-        closes_after=_closing(start, window),
+        opens_after=_opening(start) - start - before if window.waits else None,
+        closes_after=(_closing(start, window) - before) or timedelta(microseconds=-1),
         equal_amount_interval=EQUAL_AMOUNT,
         one_at_a_time=True,
         # A dispute on PayPal's own side is found only later, and kept as 005408.

@@ -14,10 +14,9 @@ import msgspec
 
 from moneyback.core import ledger
 from moneyback.core.money import BadAmount, minor_from_integer
-from moneyback.core.payment import Asked, Condition, Payment
+from moneyback.core.payment import Asked, Condition, Payment, PaymentKind
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Failing, Reason
-from moneyback.dialects.mangopay.windows import created, method
 
 SUCCESS: Final = "000000"
 GENERIC: Final = "001999"
@@ -113,10 +112,15 @@ PAYIN_STATUSES: Final[Mapping[Condition, str]] = MappingProxyType(
 )
 """A pay-in's Status. A refund never changes it (provider docs: how to process a refund)."""
 
+_SAID: Final = MappingProxyType(
+    {PaymentKind.PAYIN: "PayIn", PaymentKind.TRANSFER: "transfer", PaymentKind.PAYOUT: "payout"}
+)
 _CODE: Final = re.compile(r"[0-9]{6}")
-_DESCRIPTOR: Final = re.compile(r"[A-Za-z0-9 ]{0,10}")
+DESCRIPTOR: Final = re.compile(r"[A-Za-z0-9 ]{0,10}")
 TAG_MAX: Final = 255
 ID_MAX: Final = 128
+BAD_DESCRIPTOR: Final = "The StatementDescriptor must be at most 10 letters, digits and spaces"
+BAD_TAG: Final = f"The Tag must be text of at most {TAG_MAX} characters"
 
 DEMO_USER: Final = "9100000001"
 DEMO_WALLET: Final = "9200000001"
@@ -180,15 +184,15 @@ def _tag(members: Mapping[str, Any], errors: dict[str, str]) -> str | None:
     tag = members.get("Tag")
     if tag is None or (isinstance(tag, str) and len(tag) <= TAG_MAX):
         return tag
-    errors["Tag"] = f"The Tag must be text of at most {TAG_MAX} characters"
+    errors["Tag"] = BAD_TAG
     return None
 
 
 def _descriptor(members: Mapping[str, Any], errors: dict[str, str]) -> str | None:
     text = members.get("StatementDescriptor")
-    if text is None or (isinstance(text, str) and _DESCRIPTOR.fullmatch(text)):
+    if text is None or (isinstance(text, str) and DESCRIPTOR.fullmatch(text)):
         return text
-    errors["StatementDescriptor"] = "The StatementDescriptor must be at most 10 letters, digits and spaces"
+    errors["StatementDescriptor"] = BAD_DESCRIPTOR
     return None
 
 
@@ -203,7 +207,7 @@ def _money(name: str, value: Any, payment: Payment, errors: dict[str, str]) -> i
     if currency is None:
         errors[f"{name}.Currency"] = "The Currency field is required."
     elif currency != payment.currency:
-        errors[f"{name}.Currency"] = "The Currency of the refund is not the Currency of the initial PayIn"
+        errors[f"{name}.Currency"] = f"The Currency of the refund is not the Currency of the initial {said(payment)}"
     if amount is None:
         errors[f"{name}.Amount"] = "The Amount field is required."
     elif isinstance(amount, bool) or not isinstance(amount, int) or not _fits(amount):
@@ -221,7 +225,7 @@ def _fits(amount: int) -> bool:
     return True
 
 
-# --- what a client is shown ------------------------------------------------------------------------------------------
+# --- what both halves know of an object ------------------------------------------------------------------------------
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:
@@ -247,105 +251,32 @@ def born_code(born: Failing, payment: Payment) -> str:
     return FEE_WALLET_SHORT if short == ledger.fees(payment) else KEPT[born.reason]
 
 
-def refund_object(refund: Refund, payment: Payment, code: str | None) -> dict[str, Any]:
-    """A pay-in refund: a transaction of Type PAYOUT and Nature REFUND (provider docs: the refund object).
-
-    DebitedFunds leave the wallet, negative Fees are given back, CreditedFunds reach the payer.
-    """
-    currency, status = refund.currency, STATUSES[refund.state]
-    ended = refund.ended_at or refund.updated_at
-    return {
-        "Id": refund.dialect_id,
-        "Tag": refund.request.get("Tag"),
-        "CreationDate": int(refund.created_at.timestamp()),
-        "AuthorId": author_of(payment) or refund.request.get("AuthorId"),
-        "CreditedUserId": None,
-        "DebitedFunds": money(refund.wallet, currency),
-        "CreditedFunds": money(refund.payer, currency),
-        "Fees": money(-refund.fee_return, currency),
-        "Status": status,
-        "ResultCode": code,
-        "ResultMessage": result_message(refund, code),
-        "ExecutionDate": int(ended.timestamp()) if status == "SUCCEEDED" else None,
-        "Type": "PAYOUT",
-        "Nature": "REFUND",
-        "InitialTransactionId": payment.dialect_id,
-        "InitialTransactionType": "PAYIN",
-        "InitialTransactionNature": "REGULAR",
-        "DebitedWalletId": wallet_of(payment),
-        "CreditedWalletId": None,
-        "RefundReason": {"RefundReasonMessage": None, "RefundReasonType": "INITIALIZED_BY_CLIENT"},
-        # It reaches bank statements for direct debits alone, and is null for everything else.
-        "StatementDescriptor": refund.request.get("StatementDescriptor") if method(payment) == "DIRECTDEBIT" else None,
-    }
-
-
-def result_message(refund: Refund, code: str | None) -> str | None:
-    """The provider's own constant for a code, else the words that came with it."""
-    if code is None:
-        return None
-    return MESSAGES.get(code) or refund.message or MESSAGES[GENERIC]
-
-
-def payin_object(payment: Payment) -> dict[str, Any]:
-    """A pay-in: the members all of them have, then those of a card (provider docs: view a pay-in)."""
-    status, start = PAYIN_STATUSES[payment.condition], created(payment)
-    amount = payment.captured or payment.authorized
-    word, document = payment.method or "CARD", payment.document
-    code = {"SUCCEEDED": SUCCESS, "FAILED": GENERIC}.get(status)
-    shown = {
-        "Id": payment.dialect_id,
-        "Tag": document.get("Tag"),
-        "CreationDate": int(start.timestamp()),
-        "AuthorId": author_of(payment),
-        "CreditedUserId": document.get("CreditedUserId") or author_of(payment),
-        "DebitedFunds": money(amount, payment.currency),
-        "CreditedFunds": money(amount - payment.fees, payment.currency),
-        "Fees": money(payment.fees, payment.currency),
-        "Status": status,
-        "ResultCode": code,
-        "ResultMessage": MESSAGES[code] if code else None,
-        "ExecutionDate": int(start.timestamp()) if status == "SUCCEEDED" else None,
-        "Type": "PAYIN",
-        "Nature": "REGULAR",
-        "CreditedWalletId": wallet_of(payment),
-        "DebitedWalletId": None,
-        "PaymentType": word,
-        "ExecutionType": document.get("ExecutionType") or ("DIRECT" if method(payment) in _DIRECT else "WEB"),
-        "StatementDescriptor": document.get("StatementDescriptor"),
-    }
-    return {**shown, **_CARD} if method(payment) == "CARD" else shown
-
-
-_DIRECT: Final = frozenset({"CARD", "PREAUTHORIZED", "DIRECTDEBIT", "BANKWIRE", "APPLEPAY", "GOOGLEPAY"})
-
-_CARD: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "SecureMode": "DEFAULT",
-        "SecureModeNeeded": False,
-        "SecureModeRedirectURL": None,
-        "SecurityInfo": {"AVSResult": "NO_CHECK"},
-        # All six or none: a client's reader stumbles over a card that is half there.
-        "CardInfo": {
-            "BIN": "497010",
-            "IssuingBank": None,
-            "IssuerCountryCode": "FR",
-            "Type": "DEBIT",
-            "Brand": "VISA",
-            "SubType": None,
-        },
-    }
-)
-
-
 def author_of(payment: Payment) -> str | None:
     """Who paid: AuthorId of the pay-in, and of every refund of it."""
     author = payment.document.get("AuthorId")
     return author if isinstance(author, str) else None
 
 
-def wallet_of(payment: Payment) -> str:
-    """The wallet a pay-in credited, and its refunds debit."""
+def said(payment: Payment) -> str:
+    """What the provider calls a payment in its sentences."""
+    return _SAID[payment.kind]
+
+
+def is_payout(refund: Refund) -> bool:
+    """Whether a refund goes out, and is shown, as a payout: for methods that are not refunded (PAYIN_REFUND)."""
+    return "BankAccountId" in refund.request
+
+
+def destination_of(refund: Refund) -> str | None:
+    """The bank account a payout of ours goes to."""
+    account = refund.request.get("BankAccountId")
+    return account if isinstance(account, str) else None
+
+
+def wallet_of(payment: Payment) -> str | None:
+    """The wallet a payment credited, and its refunds debit. A payout credits none."""
+    if payment.kind is PaymentKind.PAYOUT:
+        return None
     return payment.wallet or str(payment.document.get("CreditedWalletId") or DEMO_WALLET)
 
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from moneyback.core.payment import ANYTHING, Capabilities, Payment
 from moneyback.dialect import Dialect
+from moneyback.dialects.maverick import captures, payments, refunds, sales, threeds, verifications
 from moneyback.dialects.maverick.client import CLIENT
 from moneyback.dialects.maverick.registration import SAMPLES, payment_document
-from moneyback.dialects.maverick.server import ROUTES, fault, presented
+from moneyback.dialects.maverick.server import fault, presented
 from moneyback.dialects.maverick.wire import KEPT, PRECEDENCE
 
 
@@ -19,6 +20,16 @@ def capabilities(_payment: Payment) -> Capabilities:
     """In full and in part, as often as wished, at any time (provider docs: refund page, partial refund page)."""
     return ANYTHING
 
+
+ROUTES: Final = (
+    *sales.ROUTES,
+    *verifications.ROUTES,
+    *captures.ROUTES,
+    *refunds.ROUTES,
+    *payments.ROUTES,
+    *threeds.ROUTES,
+)
+"""What is served of Maverick's gateway, by its own resources. Words come before ids in the same place of a path."""
 
 DIALECT: Final = Dialect(
     name="maverick",

@@ -1,25 +1,50 @@
-"""What a refund may attribute to an order's subtotal, tax and discounts. Pure rules over figures; nothing is moved.
+"""What a refund says about amounts, and what it may attribute to an order's subtotal, tax and discounts.
 
 Maverick bounds a stated amount by the order's subtotal unless the request says how much tax and discount goes back
 with it (provider docs: refund page, partial refund page). Parts attribute; what bounds the money is what was captured.
+Pure rules over figures; nothing is moved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from moneyback.core.commands import RequestRefund
 from moneyback.core.payment import Amounts, Parts, Payment
 from moneyback.core.refund import HOLDING, Refund, State
 from moneyback.core.refusals import Failing, Reason
-from moneyback.dialects.maverick.wire import Part, Wanted
+from moneyback.dialects.maverick.bodies import object_of, part_of, positive_amount_of
+from moneyback.dialects.maverick.wire import Part
 
 GIVEN: Final = HOLDING | {State.SUCCEEDED}
 """In these states a refund's share of the order is gone, or promised."""
 
 Check = Callable[[Payment, Amounts, RequestRefund], list[Failing]]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a refund request states, in minor units; None where it states nothing."""
+
+    amount: int | None = None
+    tax: int | None = None
+    discounts: int | None = None
+
+    @property
+    def split(self) -> bool:
+        """Whether it says which part of the order's tax or discounts goes back."""
+        return self.tax is not None or self.discounts is not None
+
+
+def read_wanted(body: Mapping[str, Any], code: str) -> Wanted:
+    """The amounts of a refund request in `code`'s minor units. `order` may be null. Raises Wrong."""
+    amount = positive_amount_of(body.get("amount"), code)
+    order = object_of(body.get("order"), "Order")
+    tax = part_of(order.get("tax"), "Order tax", code)
+    return Wanted(amount, tax, part_of(order.get("discounts"), "Order discounts", code))
 
 
 def total(payment: Payment) -> int:

@@ -23,6 +23,12 @@ _FORM: Final = "%Y-%m-%d %H:%M:%S"
 class _Named(msgspec.Struct, frozen=True):
     id: int | str | None = None
 
+    @property
+    def whole(self) -> int | None:
+        """The id as a number."""
+        text = "" if self.id is None else str(self.id)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
 
 class _Status(msgspec.Struct, frozen=True):
     status: str
@@ -35,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: int | str
     type: str
     amount: Any = None
+    createdOn: str | None = None
 
     @property
     def number(self) -> str:
@@ -55,6 +62,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     refunded: bool = False
     history: tuple[Entry, ...] = ()
     order: Any = None
+    authCode: str | None = None
     createdOn: str | None = None
     updatedOn: str | None = None
 
@@ -93,6 +101,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, found or 0)
 
 
+class _Meta(msgspec.Struct, frozen=True):
+    currentPage: int
+    pageCount: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of a list of records."""
+
+    items: tuple[Record, ...]
+    meta: _Meta | None = msgspec.field(name="_meta", default=None)
+
+    def goes_on(self, page: int, per_page: int) -> bool:
+        """Whether there is a page after this one, which was asked for as `page`."""
+        return len(self.items) >= per_page if self.meta is None else page < self.meta.pageCount
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error in Maverick's own form. `status` repeats the HTTP status."""
 
@@ -104,6 +128,33 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 def record(reply: Reply) -> Record | None:
     """The record of an answer that shows one."""
     return _converted(reply, Record) if 200 <= reply.status < 300 else None
+
+
+def page(reply: Reply) -> Page | None:
+    """The page of an answer that shows one, if all of its records can be read."""
+    return _converted(reply, Page) if reply.status == 200 else None
+
+
+def members(reply: Reply) -> dict[str, Any]:
+    """A record as it was shown, to be shown again: numbers with a point become text, like every amount of Maverick's.
+
+    What no database keeps (NUL) is left out.
+    """
+    found = _keepable(_as_written(reply.body))
+    assert isinstance(found, dict), "a record was read from it"
+    return found
+
+
+def _keepable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case dict():
+            return {_keepable(name): _keepable(each) for name, each in value.items()}
+        case list():
+            return [_keepable(each) for each in value]
+        case _:
+            return value
 
 
 def problem(reply: Reply) -> Problem | None:
@@ -131,6 +182,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_as_written: Final = msgspec.json.Decoder(float_hook=str).decode
 
 
 def _converted(reply: Reply, kind: type[T]) -> T | None:

@@ -9,11 +9,22 @@ from typing import Any, Final
 
 from moneyback.core.payment import Condition, Parts, Payment
 from moneyback.dialect import AddPayment, Presented, Samples
-from moneyback.dialects.maverick.objects import TERMINAL, order
+from moneyback.dialects.maverick.cards import demo_card
+from moneyback.dialects.maverick.objects import SHOWN_THERE, order
 from moneyback.dialects.maverick.parts import total
-from moneyback.dialects.maverick.wire import written
+from moneyback.dialects.maverick.wire import TERMINAL, written
 
 TOKEN_LENGTH: Final = 64
+
+
+class Own(dict[str, Any]):
+    """The document of a payment made through this API, or read from its provider: nothing is left to be checked."""
+
+
+def fetched_document(record: Mapping[str, Any], terminal: int) -> Own:
+    """The document of a payment that its provider showed: the record, to be shown again as it came."""
+    return Own({SHOWN_THERE: dict(record), "terminal_id": terminal})
+
 
 # --- the document a payment keeps ------------------------------------------------------------------------------------
 
@@ -40,6 +51,8 @@ def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, An
     number (the last four digits), exp (YYYY-MM-DD), name}, `contact` {name, phone, email}, `ip` {address, isp, type,
     location {city, state, country, zip}}.
     """
+    if isinstance(data, Own):
+        return data
     _check_names(data, _MEMBERS, "dialect_data")
     terminal = data.get("terminal_id", TERMINAL)
     if not _is_integer(terminal, 1, 2**31 - 1):
@@ -162,4 +175,6 @@ def _curl(section: Mapping[str, Any]) -> str:
     )
 
 
-SAMPLES: Final = Samples(payments=_PAYMENTS, credentials=_credentials, section=_section, curl=_curl)
+SAMPLES: Final = Samples(
+    payments=_PAYMENTS, credentials=_credentials, section=_section, curl=_curl, documents=(demo_card(),)
+)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
 
-from moneyback.core.money import MINOR_MAX, BadAmount, currency, minor_from_decimal, to_major
+from moneyback.core.money import currency, to_major
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Failing, Reason, Refusal
@@ -38,12 +37,26 @@ def written(minor: int, code: str) -> str:
 # --- settings of a credential ----------------------------------------------------------------------------------------
 
 
+TERMINAL: Final = 24
+"""The terminal of a payment that states none: the one of the provider's examples."""
+CURRENCY: Final = "USD"
+"""Of every payment made through this API: no request and no record has a member for it."""
+METHOD: Final = "card"
+"""How every payment of Maverick's gateway was paid."""
+
+
 class Settings(msgspec.Struct, frozen=True):
     """Where Maverick's own behaviour is not known, a credential's profile may choose another than the default."""
 
+    terminal_id: int | None = None  # the one terminal that the token may charge; None: any
     missing_terminal: Literal[422, 404, "infer"] = 422
     decline_mode: Literal[422, 200] = 422
     duplicate_window_s: int = 0
+    lenient_filters: bool = False
+    error_code: Literal["status", 0] = "status"
+
+
+DEFAULTS: Final = Settings()
 
 
 def settings_of(caller: Caller) -> Settings:
@@ -85,35 +98,41 @@ SHOWN: Final[Mapping[State, Status]] = MappingProxyType(
 # --- reasons ---------------------------------------------------------------------------------------------------------
 
 NOT_ALLOWED: Final = "Return Not Allowed"
+MODIFY_NOT_ALLOWED: Final = "Modify Transaction Not Allowed"
+SETTLING: Final = "Unable to process your request. Settlement InProgress."
+DUPLICATE: Final = "Possible Duplicate Request"
+FUNDS: Final = "Insufficient Funds"
 DECLINED: Final = "Declined"
 MONEY_BACK: Final = "The money came back"
 """Our own word for a refund that was approved and then undone: Maverick has none."""
-_FUNDS: Final = "Insufficient Funds"
-_DUPLICATE: Final = "Possible Duplicate Request"
 _PRIVILEGES: Final = "Insufficient privileges"
 _SUPERVISOR: Final = "Supervisor Override Required"
 _UNAVAILABLE: Final = "Functionality currently not available"
-_MODIFY: Final = "Modify Transaction Not Allowed"
 
 REASONS: Final = frozenset(
     {
-        *(NOT_ALLOWED, _FUNDS, _DUPLICATE, _PRIVILEGES, _SUPERVISOR, _UNAVAILABLE, _MODIFY),
+        *(NOT_ALLOWED, FUNDS, DUPLICATE, _PRIVILEGES, _SUPERVISOR, _UNAVAILABLE, MODIFY_NOT_ALLOWED),
         "Duplicate Request (Approved previously)",
         "Duplicate Request (Reversed previously)",
         "Reversal Not Allowed",
         "Inactive Device (Terminal)",
         "Device (Terminal) Configuration missing",
         "Incremental Auth Not Allowed",
-        "Unable to process your request. Settlement InProgress.",
+        SETTLING,
     }
 )
 """`status.reason` as far as it is published (provider docs: status page)."""
 
+STUMBLES: Final = frozenset(
+    {"Time out", "System Error", "Error on Host", "Host connectivity failed", "Issuer or Switch inoperative"}
+)
+"""Reasons of a record that did not go well because something broke, not because anybody declined it."""
+
 _REASON_OF_FAILURE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "unsupported": _UNAVAILABLE,
-        "disputed": _MODIFY,
-        "funds": _FUNDS,
+        "disputed": MODIFY_NOT_ALLOWED,
+        "funds": FUNDS,
         "window": NOT_ALLOWED,
         "policy": _PRIVILEGES,
         "rejected": _PRIVILEGES,
@@ -121,11 +140,11 @@ _REASON_OF_FAILURE: Final[Mapping[str, str]] = MappingProxyType(
         "provider_canceled": "Canceled by the processor",
         "came_back": MONEY_BACK,
         "not_sent": "Host connectivity failed",
-        Reason.INSUFFICIENT_FUNDS.value: _FUNDS,
-        Reason.EQUAL_AMOUNT_TOO_SOON.value: _DUPLICATE,
+        Reason.INSUFFICIENT_FUNDS.value: FUNDS,
+        Reason.EQUAL_AMOUNT_TOO_SOON.value: DUPLICATE,
         Reason.POLICY_FORBIDS.value: _PRIVILEGES,
         Reason.SECOND_PERSON_NEEDED.value: _SUPERVISOR,
-        Reason.PAYMENT_DISPUTED.value: _MODIFY,
+        Reason.PAYMENT_DISPUTED.value: MODIFY_NOT_ALLOWED,
         Reason.FULL_UNSUPPORTED.value: _UNAVAILABLE,
         Reason.PARTIAL_UNSUPPORTED.value: _UNAVAILABLE,
         Reason.FEES_NOT_RETURNABLE.value: _UNAVAILABLE,
@@ -244,8 +263,7 @@ class Complaint(msgspec.Struct, frozen=True):
 
 NOT_FOUND: Final = Complaint(404, "The requested transaction does not exist.")
 RETURN_NOT_ALLOWED: Final = Complaint(422, NOT_ALLOWED)
-_NO_TERMINAL: Final = Complaint(422, "Terminal ID cannot be blank.")
-_BAD_TERMINAL: Final = Complaint(422, "Terminal ID must be an integer.")
+CAPTURE_NOT_ALLOWED: Final = Complaint(422, MODIFY_NOT_ALLOWED)
 
 _NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -262,10 +280,11 @@ _NAMES: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def envelope(complaint: Complaint) -> dict[str, Any]:
+def envelope(complaint: Complaint, settings: Settings = DEFAULTS) -> dict[str, Any]:
     """Maverick's error body. `code` repeats the HTTP status, as its reference shows; some answers carry 0 there."""
     status = complaint.status
-    return {"name": _NAMES[status], "message": complaint.message, "code": status, "status": status}
+    code = status if settings.error_code == "status" else 0
+    return {"name": _NAMES[status], "message": complaint.message, "code": code, "status": status}
 
 
 def complaint_of(refusal: Refusal, payment: Payment) -> Complaint:
@@ -275,13 +294,13 @@ def complaint_of(refusal: Refusal, payment: Payment) -> Complaint:
         case Word.NOT_FOUND:
             return NOT_FOUND
         case Word.NOT_POSITIVE:
-            return _said("Amount must be greater than 0.")
+            return invalid("Amount must be greater than 0.")
         case Word.TOO_MUCH:
             left = first.figures.get("refundable", payment.refundable)
             assert isinstance(left, int)
-            return _said(f"Amount must be no greater than {written(left, payment.currency)}.")
+            return too_much(left, payment.currency)
         case Word.PARTS:
-            return _said(_parts_sentence(first, payment))
+            return invalid(_parts_sentence(first, payment))
         case _:
             return RETURN_NOT_ALLOWED
 
@@ -302,127 +321,11 @@ def _parts_sentence(failing: Failing, payment: Payment) -> str:
     return f"{part} must be no greater than {written(limit, payment.currency)}."
 
 
-def _said(message: str) -> Complaint:
+def too_much(limit: int, code: str) -> Complaint:
+    """An amount is more than there is: `limit` minor units of the currency."""
+    return invalid(f"Amount must be no greater than {written(limit, code)}.")
+
+
+def invalid(message: str) -> Complaint:
+    """A request that is understood and refused, or a member of one."""
     return Complaint(422, message)
-
-
-# --- what a refund request says --------------------------------------------------------------------------------------
-
-AMOUNT_MAX: Final = "1000000"
-"""In major units: the largest amount one call may state (recorded of a client in production)."""
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """What a refund request states, in minor units; None where it states nothing."""
-
-    amount: int | None = None
-    tax: int | None = None
-    discounts: int | None = None
-
-    @property
-    def split(self) -> bool:
-        """Whether it says which part of the order's tax or discounts goes back."""
-        return self.tax is not None or self.discounts is not None
-
-
-def read_body(body: Any) -> Mapping[str, Any] | Complaint:
-    """The members of a request body: none for no body and PHP's empty array; a form's `terminal[id]` nests."""
-    if body is None or body == []:
-        return {}
-    if not isinstance(body, Mapping):
-        return Complaint(400, "The request body must be a JSON object.")
-    nested: dict[str, Any] = {}
-    for name, value in body.items():
-        outer, bracket, inner = name.partition("[")
-        if bracket and inner.endswith("]") and isinstance(nested.setdefault(outer, {}), dict):
-            _put(nested[outer], inner[:-1].split("]["), value)
-        else:
-            nested[name] = dict(value) if isinstance(value, Mapping) else value
-    return nested
-
-
-def _put(place: dict[str, Any], steps: list[str], value: Any) -> None:
-    for step in steps[:-1]:
-        inner = place.setdefault(step, {})
-        if not isinstance(inner, dict):
-            return
-        place = inner
-    place[steps[-1]] = value
-
-
-def terminal_complaint(body: Mapping[str, Any], terminal: int, settings: Settings) -> Complaint | None:
-    """What is wrong with `terminal.id`, which must name the terminal of the payment; None when nothing is."""
-    stated = body.get("terminal")
-    named = stated.get("id") if isinstance(stated, Mapping) else None
-    if named is None or named == "":
-        return {422: _NO_TERMINAL, 404: NOT_FOUND, "infer": None}[settings.missing_terminal]
-    number = _whole(named)
-    if number is None:
-        return _BAD_TERMINAL
-    return None if number == terminal else NOT_FOUND
-
-
-def _whole(value: Any) -> int | None:
-    """An integer, also one written as text or with zeros behind its point; None for anything else."""
-    match value:
-        case bool():
-            return None
-        case int():
-            return value
-        case Decimal() if value.is_finite() and value == value.to_integral_value():
-            return int(value)
-        case str() if value.isascii() and value.isdigit() and len(value) <= len(str(MINOR_MAX)):
-            return int(value)
-        case _:
-            return None
-
-
-def read_wanted(body: Mapping[str, Any], code: str) -> Wanted | Complaint:
-    """The amounts of a refund request in `code`'s minor units, or the first thing that is wrong with them.
-
-    `order` may be null: Maverick's own example posts back a whole record. Its members' shapes are unpublished; a
-    number, numeric text and `{"amount": …}` are all taken.
-    """
-    amount = _read_amount(body.get("amount"), "Amount", code)
-    if isinstance(amount, Complaint):
-        return amount
-    if amount is not None and amount <= 0:
-        return _said("Amount must be greater than 0.")
-    order = body.get("order")
-    if order is None or order == []:
-        return Wanted(amount)
-    if not isinstance(order, Mapping):
-        return _said("Order must be an object.")
-    tax = _read_part(order.get("tax"), "Order tax", code)
-    if isinstance(tax, Complaint):
-        return tax
-    discounts = _read_part(order.get("discounts"), "Order discounts", code)
-    if isinstance(discounts, Complaint):
-        return discounts
-    return Wanted(amount, tax, discounts)
-
-
-def _read_part(value: Any, label: str, code: str) -> int | Complaint | None:
-    part = _read_amount(value.get("amount") if isinstance(value, Mapping) else value, label, code)
-    return _said(f"{label} must be no less than 0.") if isinstance(part, int) and part < 0 else part
-
-
-def _read_amount(value: Any, label: str, code: str) -> int | Complaint | None:
-    """Minor units of a JSON number or of decimal text without an exponent. Null is as good as absent; "" is not."""
-    if value is None:
-        return None
-    if value == "":
-        return _said(f"{label} cannot be blank.")
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        return _said(f"{label} must be a number.")
-    unit = currency(code)
-    limit = minor_from_decimal(AMOUNT_MAX, unit)
-    try:
-        minor = minor_from_decimal(value, unit)
-    except BadAmount as bad:
-        if bad.why == "too_precise":
-            return _said(f"{label} must have at most {unit.exponent} decimal places.")
-        if bad.why != "too_large":
-            return _said(f"{label} must be a number.")
-        minor = -1 if str(value).startswith("-") else limit + 1
-    return minor if minor <= limit else _said(f"{label} must be no greater than {written(limit, code)}.")

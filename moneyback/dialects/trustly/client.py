@@ -1,4 +1,4 @@
-"""Trustly as we call it: refunds of captures, and what each of its documented answers means to the engine.
+"""Trustly as we call it: refunds of captures, reclaims of deposits, and what its documented answers mean to the engine.
 
 Conversations only; the network and the credentials are not here. Trustly keeps no key of a refund, but echoes its
 `merchantReference`: that carries our mark, by which a refund is found again whatever became of its answer. A refund
@@ -7,20 +7,18 @@ that is missing from a list, and a balance that stands still, prove nothing; the
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Generator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from msgspec.structs import replace
 
-from moneyback.core.commands import Observation, Sighting
+from moneyback.core.commands import Observation
 from moneyback.core.money import currency, to_major
 from moneyback.core.payment import Capabilities, Payment
-from moneyback.core.refund import Event, Grade, Refund
+from moneyback.core.refund import Event, Grade
 from moneyback.dialect import (
     AnswerLost,
     Call,
@@ -34,22 +32,28 @@ from moneyback.dialect import (
     Sending,
     Sent,
 )
-from moneyback.dialects.trustly.received import Problem, Transaction, problems, transaction, transactions
+from moneyback.dialects.trustly.fetching import (
+    LIST_LAG,
+    ask_children,
+    ask_original,
+    ask_transaction,
+    fetch,
+    given_back_as,
+    list_refunds,
+    remainder,
+    segment,
+    shown_in,
+    sightings,
+)
+from moneyback.dialects.trustly.marks import attempt_in, reference_of
+from moneyback.dialects.trustly.news import hear
+from moneyback.dialects.trustly.received import Problem, Transaction, problems, transaction
 from moneyback.dialects.trustly.wire import Status, Type, minimum
 
-PROCESSING: Final = timedelta(minutes=15)
-LIST_LAG: Final = timedelta(minutes=15)
-"""How long a call may be worked on, and a refund be missing from its lists. Trustly publishes no figure; its sandbox
-works in batches of five minutes (provider docs: Testing), and this is three of them."""
+PROCESSING: Final = LIST_LAG
+"""How long a call may be worked on: as little is published of it as of the lists."""
 
-REFERENCE_MAX: Final = 100
-"""Characters of a `merchantReference` that are relied on to come back whole; Trustly publishes no limit."""
-MARK_ROOM: Final = 41
-"""A separator, "mb_", 32 hexadecimal digits, "_" and an attempt's number of up to four digits."""
-_MARKED: Final = re.compile(r"(?:(?P<own>.*)\.)?(?P<refund>mb_[0-9a-f]{32})_(?P<generation>[0-9]{1,4})", re.DOTALL)
-
-_PAGE: Final = 100
-_PAGES_MAX: Final = 20
+_CALLS: Final[Mapping[int, str]] = MappingProxyType({Type.REFUND: "refund", Type.RECLAIM: "reclaim"})
 _FORM: Final = "application/x-www-form-urlencoded"
 
 # --- what answers mean -----------------------------------------------------------------------------------------------
@@ -110,9 +114,6 @@ STATUSES: Final[Mapping[int, Event]] = MappingProxyType(
 """What the status of a refund's own record means. The two that only originals have are not here: LOST."""
 
 _FAILURES: Final[Mapping[int, str]] = MappingProxyType({331: "funds", 390: "declined"})
-_UNDONE: Final = (Status.FAILED, Status.EXPIRED, Status.CANCELED, Status.DENIED, Status.REVERSED, Status.VOIDED)
-_COLLECTED: Final = (Status.COMPLETED, Status.PARTIALLY_REFUNDED, Status.REFUNDED)
-_NEVER_COLLECTED: Final = (Status.FAILED, Status.EXPIRED, Status.CANCELED, Status.DENIED, Status.VOIDED)
 
 
 def meaning(reply: Reply) -> Event:
@@ -128,34 +129,6 @@ def meaning(reply: Reply) -> Event:
 
 def _meaning_of(status: int, problem: Problem) -> Event:
     return ANSWERS.get((status, problem.code)) or ANSWERS.get((status, None), Event.LOST)
-
-
-# --- the mark --------------------------------------------------------------------------------------------------------
-
-
-def marked(refund: Refund, mark: str) -> tuple[str, bool]:
-    """The `merchantReference` that is sent, and whether our mark is in it.
-
-    The client's own value comes first. Where both do not fit it goes alone, and the refund is known by counting only.
-    """
-    own = refund.reference
-    if not own:
-        return mark, True
-    return (own, False) if len(own) + MARK_ROOM > REFERENCE_MAX else (f"{own}.{mark}", True)
-
-
-def unmarked(reference: str) -> str:
-    """The client's own value: a reference that was sent, with our mark cut off again. Empty where there was none."""
-    found = _MARKED.fullmatch(reference)
-    return reference if found is None else found["own"] or ""
-
-
-def _attempt_of(sending: Sending, reference: str) -> int | None:
-    """Which attempt of this refund a reference names; None when none of it."""
-    found = _MARKED.fullmatch(reference)
-    if found is None or found["refund"] != sending.mark.rpartition("_")[0]:
-        return None
-    return int(found["generation"])
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------
@@ -175,11 +148,11 @@ def send(sending: Sending) -> Sent:
 def refund_call(sending: Sending) -> Call:
     """The amount is always stated: left out, it would mean whatever remains by then."""
     payment, refund = sending.payment, sending.refund
-    reference, _ = marked(refund, sending.mark)
+    reference, _ = reference_of(sending)
     fields = {"merchantReference": reference, "amount": to_major(refund.payer, currency(refund.currency))}
     return Call(
         method="POST",
-        path=f"/transactions/{_segment(payment.reference)}/refund",
+        path=f"/transactions/{segment(payment.reference)}/{_CALLS[given_back_as(payment)]}",
         headers={"content-type": _FORM, "accept": "application/json"},
         body=urlencode(fields, quote_via=quote, safe="").encode(),
     )
@@ -238,7 +211,7 @@ def _event_of(shown: Transaction) -> Event:
 
 def _is_refund_of(payment: Payment, shown: Transaction) -> bool:
     of_it = shown.original in (None, payment.reference)
-    return shown.type == Type.REFUND and of_it and shown.currency == payment.currency
+    return shown.type == given_back_as(payment) and of_it and shown.currency == payment.currency
 
 
 # --- reading before sending ------------------------------------------------------------------------------------------
@@ -246,81 +219,17 @@ def _is_refund_of(payment: Payment, shown: Transaction) -> bool:
 
 def read(payment: Payment) -> Reading:
     """The original's balance and the refunds made of it. Raises AnswerLost when Trustly does not show them."""
-    original = yield from _ask_original(payment)
-    children = yield from _ask_children(payment)
+    original = yield from ask_original(payment)
+    children = yield from _children(payment)
     return Figures(
-        left=original.left,
-        refund_ids=tuple(each.id for each in children if each.type == Type.REFUND),
-        sightings=tuple(_sightings(original, children)),
+        left=remainder(original, children),
+        refund_ids=tuple(each.id for each in children if each.type in _CALLS),
+        sightings=tuple(sightings(original, children)),
     )
 
 
-def _ask_original(payment: Payment) -> Generator[Call, Reply, Transaction]:
-    shown = yield from _ask_transaction(payment.reference)
-    if shown is None or shown.id != payment.reference:
-        raise AnswerLost("Trustly did not show the transaction")
-    if shown.currency != payment.currency:
-        raise AnswerLost(f"Trustly shows the transaction in {shown.currency}")
-    return shown
-
-
-def _ask_transaction(number: str) -> Generator[Call, Reply, Transaction | None]:
-    reply = yield Call(method="GET", path=f"/transactions/{_segment(number)}", headers={"accept": "application/json"})
-    return transaction(reply.body) if reply.status == 200 and not problems(reply.body) else None
-
-
-def _ask_children(payment: Payment) -> Generator[Call, Reply, tuple[Transaction, ...]]:
-    """Refunds and returns of an original, oldest first (provider docs: OpenAPI, list transactions)."""
-    found: dict[str, Transaction] = {}
-    for page in range(_PAGES_MAX):
-        reply = yield _list_call(payment.reference, page)
-        shown = transactions(reply.body) if reply.status == 200 and not problems(reply.body) else None
-        if shown is None:
-            raise AnswerLost("Trustly did not show the refunds")
-        found.update((each.id, each) for each in shown)
-        if len(shown) < _PAGE:
-            of_it = (each for each in found.values() if each.original == payment.reference)
-            return tuple(each for each in of_it if each.currency == payment.currency)
-    raise AnswerLost("Trustly shows more refunds than a payment can have")
-
-
-def _list_call(number: str, page: int) -> Call:
-    """Oldest first: what is added while pages are read comes after them."""
-    query = (
-        ("originalTransactionId", number),
-        ("transactionType", str(Type.REFUND.value)),
-        ("transactionType", str(Type.REVERSE.value)),
-        ("orderBy", "createdAt"),
-        ("sortOrder", "asc"),
-        ("startIndex", str(page * _PAGE)),
-        ("count", str(_PAGE)),
-    )
-    return Call(method="GET", path="/transactions", query=query, headers={"accept": "application/json"})
-
-
-def _sightings(original: Transaction, children: Sequence[Transaction]) -> Iterator[Sighting]:
-    if original.status in _COLLECTED and original.paid:
-        yield Sighting(kind="captured", amount=original.paid, reference=original.id, occurred_at=original.completed_at)
-    if original.status in _NEVER_COLLECTED:
-        yield Sighting(kind="canceled", amount=0, reference=original.id, occurred_at=original.updated_at)
-    for each in children:
-        if each.type == Type.REVERSE and each.status in (Status.PROCESSED, Status.COMPLETED):
-            yield Sighting(kind="claw_back", amount=each.amount, reference=each.id, occurred_at=each.updated_at)
-        elif each.type == Type.REFUND and _is_foreign(each):
-            yield from _external(each)
-
-
-def _is_foreign(shown: Transaction) -> bool:
-    """A refund made elsewhere. A reference so long that our mark would not have fitted may be one of ours."""
-    return "mb_" not in shown.reference and len(shown.reference) + MARK_ROOM <= REFERENCE_MAX
-
-
-def _external(shown: Transaction) -> Iterator[Sighting]:
-    """Counted from its acceptance, when its amount is promised; let go when it failed, and then it counts nothing."""
-    made = Sighting(kind="external", amount=shown.amount, reference=shown.id, occurred_at=shown.updated_at)
-    yield made
-    if shown.status in _UNDONE:
-        yield replace(made, kind="external_undone")
+def _children(payment: Payment) -> Generator[Call, Reply, tuple[Transaction, ...]]:
+    return (yield from ask_children(payment.reference, given_back_as(payment), payment.currency))
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -329,17 +238,17 @@ def _external(shown: Transaction) -> Iterator[Sighting]:
 def look(sending: Sending, pre_read: Mapping[str, Any]) -> Looking:
     """What became of a refund: by Trustly's id of it, by our mark, or where there was no room for one, by counting."""
     try:
-        original = yield from _ask_original(sending.payment)
-        children = yield from _ask_children(sending.payment)
+        original = yield from ask_original(sending.payment)
+        children = yield from _children(sending.payment)
         own = yield from _own(sending, children)
     except (NotConnected, AnswerLost) as error:
         return Looked(shown={"unanswered": f"{error}" or type(error).__name__})
-    observations = tuple(_told(each, generation=_attempt_of(sending, each.reference)) for each in own)
-    if not observations and not marked(sending.refund, sending.mark)[1]:
+    observations = tuple(_told(each, generation=attempt_in(each.reference, sending.mark)) for each in own)
+    if not observations and not reference_of(sending)[1]:
         observations = _by_counter(sending, pre_read, original, children)
     return Looked(
         observations=observations,
-        sightings=tuple(_sightings(original, children)),
+        sightings=tuple(sightings(original, children)),
         shown=_compared(pre_read, original, children),
     )
 
@@ -349,14 +258,14 @@ def _own(sending: Sending, children: Sequence[Transaction]) -> Generator[Call, R
     number = sending.refund.provider_id
     own = {each.id: each for each in children if _is_own(sending, each)}
     if number is not None:
-        shown = yield from _ask_transaction(number)  # the record itself is newer than any list
+        shown = shown_in((yield from ask_transaction(number)))  # the record itself is newer than any list
         if shown is not None and shown.id == number and _is_refund_of(sending.payment, shown):
             own[number] = shown
     return tuple(each for each in own.values() if _event_of(each) is not Event.LOST)
 
 
 def _is_own(sending: Sending, shown: Transaction) -> bool:
-    return shown.type == Type.REFUND and _attempt_of(sending, shown.reference) is not None
+    return shown.type in _CALLS and attempt_in(shown.reference, sending.mark) is not None
 
 
 def _by_counter(
@@ -373,7 +282,7 @@ def _by_counter(
     amount, event = sending.refund.payer, _event_of(new[0])
     if (new[0].amount, new[0].reference) != (amount, sending.refund.reference):
         return ()
-    fell = left_before - original.left
+    fell = left_before - remainder(original, children)
     if fell == amount and event in (Event.EXECUTED, Event.ACCEPTED):
         return (_told(new[0], Grade.COUNTER),)
     return (_told(new[0], Grade.COUNTER),) if fell == 0 and event is Event.ACCEPTED else ()
@@ -384,18 +293,18 @@ def _new(pre_read: Mapping[str, Any], children: Sequence[Transaction]) -> list[T
     before = pre_read.get("refund_ids")
     if before is None:
         return None
-    return [each for each in children if each.type == Type.REFUND and each.id not in before]
+    return [each for each in children if each.type in _CALLS and each.id not in before]
 
 
 def _compared(pre_read: Mapping[str, Any], original: Transaction, children: Sequence[Transaction]) -> dict[str, Any]:
     """Before and now, side by side: figures for a person, evidence of nothing."""
     return {
         "status": original.status,
-        "left": original.left,
+        "left": remainder(original, children),
         "left_before": pre_read.get("left"),
         "refunded": original.refunded,
         "reversed": original.reversed,
-        "refunds": sum(each.type == Type.REFUND for each in children),
+        "refunds": sum(each.type in _CALLS for each in children),
         "new_refunds": [
             {"id": each.id, "amount": each.amount, "status": each.status} for each in _new(pre_read, children) or ()
         ],
@@ -420,8 +329,9 @@ def authorize(credentials: Mapping[str, str], call: Call) -> Call:
     return replace(call, headers={**call.headers, "authorization": f"Basic {b64encode(pair.encode()).decode()}"})
 
 
-def _segment(text: str) -> str:
-    return quote(text, safe="")
+def profile(_credentials: Mapping[str, str], account: str) -> Mapping[str, Any]:
+    """Who calls with the account's own credentials is the merchant that the account is named by."""
+    return {"merchant_id": account}
 
 
 CLIENT: Final = Client(
@@ -434,4 +344,8 @@ CLIENT: Final = Client(
     capabilities=capabilities,
     credentials=("access_id", "access_key"),
     authorize=authorize,
+    fetch=fetch,
+    list_refunds=list_refunds,
+    profile=profile,
+    hear=hear,
 )

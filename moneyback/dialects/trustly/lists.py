@@ -1,16 +1,19 @@
-"""Trustly's list of transactions as we serve it: by original, type, status and age, a page at a time.
+"""Trustly's list of transactions as we serve it: the documented filters, by age, a page at a time.
 
 It is how a client learns whether a refund whose answer it lost was made: by the original's id and its own reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
+from moneyback.core.money import currency, to_decimal
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
 from moneyback.dialect import (
@@ -26,162 +29,245 @@ from moneyback.dialect import (
     RefundsOf,
     Route,
 )
-from moneyback.dialects.trustly.records import Record, original_record, refund_record, transaction
+from moneyback.dialects.trustly import pages
+from moneyback.dialects.trustly.filters import Known, Query, matches, parse
+from moneyback.dialects.trustly.objects import list_enum, merchant_id, transaction
+from moneyback.dialects.trustly.records import (
+    SANDBOX_BANK,
+    Family,
+    Record,
+    alone,
+    authorization_record_status,
+    original_record,
+    original_type,
+    payment_facts,
+    payment_reference_of_all,
+    payment_type,
+    refund_record,
+    reverse_record,
+    root_of,
+)
 from moneyback.dialects.trustly.schemas import TRANSACTION_LIST
-from moneyback.dialects.trustly.server import BadParameter, invalid
-from moneyback.dialects.trustly.wire import Type
+from moneyback.dialects.trustly.server import ACCEPTS, BadParameter, invalid
+from moneyback.dialects.trustly.standing import children_of, family_of, stand_all
+from moneyback.dialects.trustly.wire import CHECKS_ONLY, Type
 
-COUNT: Final = 25
-COUNT_MAX: Final = 100
-SCANNED_MAX: Final = 1000
-"""Newest payments, and newest refunds, that a list without `originalTransactionId` is made of."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DIGITS_MAX: Final = 15
-_ORDERS: Final = ("createdAt", "updatedAt")
-_DIRECTIONS: Final = ("asc", "desc")
+NEWEST: Final = 1000
+"""Of payments and of refunds, when a list is asked for by its times of change: only these are put in that order."""
+GIVEN_BACK: Final = frozenset({Type.REFUND, Type.RECLAIM})
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asked of the list, its shape checked. Both ends of a span of time belong to it."""
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A record, the payment it is about, and what filters need beside them."""
 
-    original: str | None = None
-    types: tuple[int, ...] = ()
-    statuses: tuple[int, ...] = ()
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    order: str = "createdAt"
-    direction: str = "desc"
-    start: int = 0
-    count: int = COUNT
+    record: Record
+    payment: Payment
+    caller: Caller
+    family: Family | None = None  # only where it is asked for
+
+
+def _money(row: Row, minor: int) -> Decimal:
+    return to_decimal(minor, currency(row.record.currency))
+
+
+KNOWN: Final = Known(
+    texts={
+        "originalTransactionId": lambda row: row.record.original,
+        "payment.paymentId": lambda row: root_of(row.payment),
+        "payment.merchantReference": lambda row: payment_reference_of_all(row.payment),
+        "payment.description": lambda row: payment_facts(row.payment).get("description"),
+        "payment.customer.externalId": lambda row: payment_facts(row.payment).get("externalId"),
+        "payment.merchant.merchantId": lambda row: merchant_id(row.caller),
+        "payment.fingerprint": lambda _row: "sandbox",
+        "payment.paymentProvider.paymentProviderId": lambda _row: str(SANDBOX_BANK["paymentProviderId"]),
+        "paymentProviderTransaction.ppTrxStatusCode": lambda row: row.record.code,
+        "paymentProviderTransaction.paymentProviderTransactionId": lambda row: row.record.id,
+        "ipAddr": lambda row: row.record.ip,
+    },
+    numbers={
+        "transactionType": lambda row: row.record.type.value,
+        "transactionStatus": lambda row: row.record.status.value,
+        "payment.paymentType": lambda row: payment_type(row.payment).value,
+        "payment.verification.status": lambda _row: 1,
+        "payment.authorization.status": lambda row: authorization_record_status(row.family.root).value,
+    },
+    switches={"payment.fiAccount.verified": lambda _row: True},
+    money={
+        "amount": lambda row: _money(row, row.record.amount),
+        "paid": lambda row: _money(row, row.record.sums.paid),
+        "refunded": lambda row: _money(row, row.record.sums.refunded),
+    },
+    times={
+        "createdAt": lambda row: row.record.created_at,
+        "updatedAt": lambda row: row.record.updated_at,
+        "processedAt": lambda row: row.record.processed_at,
+        "completedAt": lambda row: row.record.completed_at,
+    },
+    ignored=("ignoreUserPortalTransactions",),
+)
+"""The documented filters (provider docs: OpenAPI, list transactions). Bank accounts and names are not kept."""
 
 
 def list_transactions(incoming: Incoming, caller: Caller) -> Conversation:
     """Transactions that match (provider docs: API introduction, paging; OpenAPI, list transactions)."""
     try:
-        wanted = parse_list(incoming.query)
-    except BadParameter as bad:
+        query = parse(incoming.query, KNOWN)
+        rows = yield from Finder(query, caller).page()
+    except (BadParameter, pages.TooMany) as bad:
         return invalid(str(bad))
-    rows = yield from _rows(wanted)
-    found = sorted(_matching(rows, wanted), key=_age(wanted), reverse=wanted.direction == "desc")
-    page = found[wanted.start : wanted.start + wanted.count]
-    shown = [transaction(record, payment, caller, int) for record, payment in page]
-    return Outgoing(body={"transactions": shown, "startIndex": wanted.start, "itemsPerPage": wanted.count})
+    families = dict[str, Family]()
+    shown = []
+    for row in rows:
+        if root_of(row.payment) not in families:
+            families[root_of(row.payment)] = yield from family_of(row.payment)
+        shown.append(transaction(row.record, families[root_of(row.payment)], caller, list_enum(caller)))
+    return Outgoing(body={"transactions": shown, "startIndex": query.start, "itemsPerPage": query.count})
 
 
-# --- what is asked ---------------------------------------------------------------------------------------------------
+class Finder:
+    """Finds one page of transactions, and remembers the payments that were met on the way."""
+
+    def __init__(self, query: Query, caller: Caller) -> None:
+        self._query = query
+        self._caller = caller
+        self._payments: dict[UUID, Payment] = {}
+
+    def page(self) -> Generator[Ask, Any, list[Row]]:
+        """The rows of the page, by whichever way shows the least of what was not asked for."""
+        query = self._query
+        relatives = yield from self._relatives()
+        if relatives is not None:
+            return self._sorted(relatives)
+        if query.order == "updatedAt":
+            recent: list[Row] = []
+            for listed in self._lists():
+                rows: tuple[Any, ...] = yield pages.newest(listed, NEWEST)
+                for each in rows:
+                    recent += yield from self._matching(each)
+            return self._sorted(recent)
+        return (yield from (self._plain() if query.plain else self._searched()))
+
+    def _lists(self) -> tuple[pages.Listed, ...]:
+        """The engine's lists that may hold what is asked for."""
+        wanted = frozenset(self._query.numbers.get("transactionType", ()))
+        lists: list[pages.Listed] = []
+        if not wanted or wanted - GIVEN_BACK:
+            lists.append(self._listed_payments())
+        if not wanted or wanted & GIVEN_BACK:
+            lists.append(self._listed_refunds())
+        return tuple(lists)
+
+    def _listed_payments(self) -> ListPayments:
+        begin, end = self._query.created
+        return ListPayments(created_from=begin, created_to=end, ascending=self._query.ascending)
+
+    def _listed_refunds(self) -> ListRefunds:
+        begin, end = self._query.created
+        return ListRefunds(created_from=begin, created_to=end, ascending=self._query.ascending)
+
+    def _plain(self) -> Generator[Ask, Any, list[Row]]:
+        """Without filters every row is shown, so that places are known without looking at what comes before."""
+        payments, refunds = self._listed_payments(), self._listed_refunds()
+        count = self._query.count
+        places = yield from pages.split(payments, refunds, self._query.start)
+        if places is None or not count:
+            return []
+        lists = replace(payments, offset=places[0]), replace(refunds, offset=places[1])
+        return (yield from pages.searched(lists, self._matching, 0, count, chunk=count))
+
+    def _searched(self) -> Generator[Ask, Any, list[Row]]:
+        query = self._query
+        return (yield from pages.searched(self._lists(), self._matching, query.start, query.count))
+
+    # --- what belongs to one payment ---------------------------------------------------------------------------------
+
+    def _relatives(self) -> Generator[Ask, Any, list[Row] | None]:
+        """What an original, or a payment, led to; None when neither is named, or nobody knows the original."""
+        texts = self._query.texts
+        number = texts.get("originalTransactionId") or texts.get("payment.paymentId")
+        if number is None:
+            return None
+        payment: Payment | None = yield FindPayment(number)
+        if payment is None:
+            return None if "originalTransactionId" in texts else []
+        sources: list[Payment] = [payment] if "originalTransactionId" not in texts else []
+        sources += yield from self._made_of(payment)
+        rows: list[Row] = []
+        standing = yield from stand_all(tuple(sources))
+        for each in standing:
+            rows += yield from self._matching(each)
+        for each in {each.id: each for each in (payment, *standing)}.values():
+            rows += yield from self._given_back(each)
+        return rows
+
+    def _made_of(self, payment: Payment) -> Generator[Ask, Any, list[Payment]]:
+        """Records that an authorisation, or a preauthorisation, led to."""
+        if original_type(payment) not in CHECKS_ONLY:
+            return []
+        root = payment
+        if root_of(payment) != payment.dialect_id:
+            root = (yield FindPayment(root_of(payment))) or payment
+        found: list[Payment] = []
+        for kind in (Type.CAPTURE, Type.PREAUTHORIZATION, Type.DEPOSIT):
+            found += yield from children_of(root, kind)
+        return found
+
+    def _given_back(self, payment: Payment) -> Generator[Ask, Any, list[Row]]:
+        """Refunds, reclaims and returns of one record."""
+        if original_type(payment) in CHECKS_ONLY:
+            return []
+        rows: list[Row] = []
+        refunds: tuple[Refund, ...] = yield RefundsOf(payment.id)
+        for each in refunds:
+            rows += yield from self._kept(refund_record(each, payment), payment)
+        if payment.clawed_back:
+            rows += yield from self._kept(reverse_record(payment), payment)
+        return rows
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def _matching(self, source: pages.Source) -> Generator[Ask, Any, list[Row]]:
+        """The records that a payment or refund is shown as, those that match."""
+        if isinstance(source, Refund):
+            if source.payment not in self._payments:
+                self._payments[source.payment] = yield PaymentOf(source.payment)
+            payment = self._payments[source.payment]
+            return (yield from self._kept(refund_record(source, payment), payment))
+        (payment,) = yield from stand_all((source,))
+        self._payments[payment.id] = payment
+        rows = yield from self._kept(original_record(payment), payment)
+        if payment.clawed_back and Type.REVERSE in self._query.numbers.get("transactionType", ()):
+            rows += yield from self._kept(reverse_record(payment), payment)
+        return rows
+
+    def _kept(self, record: Record, payment: Payment) -> Generator[Ask, Any, list[Row]]:
+        family = alone(payment)
+        if "payment.authorization.status" in self._query.numbers:
+            family = yield from family_of(payment)
+        row = Row(record=record, payment=payment, caller=self._caller, family=family)
+        return [row] if matches(self._query, KNOWN, row) else []
+
+    def _sorted(self, rows: list[Row]) -> list[Row]:
+        """By time, then by number, which grows: two records of one moment keep their order from page to page."""
+        query = self._query
+
+        def age(row: Row) -> tuple[Any, int, str]:
+            record = row.record
+            at = record.updated_at if query.order == "updatedAt" else record.created_at
+            return at, len(record.id), record.id
+
+        once = {row.record.id: row for row in rows}
+        ordered = sorted(once.values(), key=age, reverse=not query.ascending)
+        return ordered[query.start : query.start + query.count]
 
 
-def parse_list(query: Iterable[tuple[str, str]]) -> Wanted:
-    """The filters, or BadParameter. One that is not known is an error: ignored, it would show too much."""
-    read: dict[str, Any] = {"types": (), "statuses": ()}
-    for name, text in query:
-        match name:
-            case "originalTransactionId":
-                read["original"] = text
-            case "transactionType":
-                read["types"] += (_number(name, text),)
-            case "transactionStatus":
-                read["statuses"] += (_number(name, text),)
-            case "createdAt.start":
-                read["created_from"] = _moment(name, text)
-            case "createdAt.end":
-                read["created_to"] = _moment(name, text)
-            case "orderBy":
-                read["order"] = _one_of(name, text, _ORDERS)
-            case "sortOrder":
-                read["direction"] = _one_of(name, text, _DIRECTIONS)
-            case "startIndex":
-                read["start"] = _number(name, text)
-            case "count":
-                read["count"] = min(_number(name, text), COUNT_MAX)
-            case _:
-                raise BadParameter(f"Parameter {name} is not supported here")
-    return Wanted(**read)
-
-
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX):
-        raise BadParameter(f"Parameter {name} must be a number")
-    return int(text)
-
-
-def _moment(name: str, text: str) -> datetime:
-    try:
-        return _EPOCH + timedelta(milliseconds=_number(name, text))
-    except OverflowError:
-        raise BadParameter(f"Parameter {name} is too large") from None
-
-
-def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
-    if text not in known:
-        raise BadParameter(f"Parameter {name} must be one of {', '.join(known)}")
-    return text
-
-
-# --- what is found ---------------------------------------------------------------------------------------------------
-
-Row = tuple[Record, Payment]
-
-
-def _rows(wanted: Wanted) -> Generator[Ask, Any, list[Row]]:
-    """Every record that may match: the refunds of the original that is named, else the newest of all."""
-    original: Payment | None = None
-    if wanted.original is not None:
-        original = yield FindPayment(wanted.original)
-    if original is not None:
-        refunds: tuple[Refund, ...] = yield RefundsOf(original.id)
-        return [(refund_record(each, original), original) for each in refunds]
-    payments: tuple[Payment, ...] = yield ListPayments(
-        created_from=wanted.created_from, created_to=wanted.created_to, limit=SCANNED_MAX
-    )
-    rows = [(original_record(each), each) for each in payments]
-    if wanted.original is None and Type.REFUND in (wanted.types or (Type.REFUND,)):
-        rows += yield from _newest_refunds(wanted, {each.id: each for each in payments})
-    return rows
-
-
-def _newest_refunds(wanted: Wanted, known: Mapping[Any, Payment]) -> Generator[Ask, Any, list[Row]]:
-    refunds: tuple[Refund, ...] = yield ListRefunds(
-        created_from=wanted.created_from, created_to=wanted.created_to, limit=SCANNED_MAX
-    )
-    payments, rows = dict(known), list[Row]()
-    for each in refunds:
-        if each.payment not in payments:
-            payments[each.payment] = yield PaymentOf(each.payment)
-        rows.append((refund_record(each, payments[each.payment]), payments[each.payment]))
-    return rows
-
-
-def _matching(rows: Iterable[Row], wanted: Wanted) -> list[Row]:
-    return [row for row in rows if _matches(row[0], wanted)]
-
-
-def _matches(record: Record, wanted: Wanted) -> bool:
-    after = wanted.created_from is None or record.created_at >= wanted.created_from
-    before = wanted.created_to is None or record.created_at <= wanted.created_to
-    of_type = not wanted.types or record.type in wanted.types
-    stands = not wanted.statuses or record.status in wanted.statuses
-    return after and before and of_type and stands and wanted.original in (None, record.original)
-
-
-def _age(wanted: Wanted) -> Any:
-    """By time, then by number, which grows: two records of one moment keep their order from page to page."""
-
-    def key(row: Row) -> tuple[datetime, int, str]:
-        record = row[0]
-        at = record.updated_at if wanted.order == "updatedAt" else record.created_at
-        return at, len(record.id), record.id
-
-    return key
-
-
-LISTS: Final = (
+ROUTES: Final = (
     Route(
         method="GET",
         path="/api/v1/transactions",
         handle=list_transactions,
-        accepts=("form", "json"),  # as with every call: a form may be declared where there is none
+        kind="relayed",
+        accepts=ACCEPTS,
         summary="List transactions, such as the refunds of an original",
         response_schema=TRANSACTION_LIST,
     ),

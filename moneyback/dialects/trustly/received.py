@@ -6,9 +6,10 @@ All of them are read here; what cannot be read is None, and never half a transac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +19,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_BELOW: Final = 10**11
 """The documents say "UNIX timestamp" and print milliseconds: a smaller number can only be seconds."""
 _LATEST: Final = 10**14  # milliseconds; beyond it, no date
+SUMS: Final = ("pending", "paid", "refunded", "reversed")
+
+_WHOLE: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 S = TypeVar("S")
 
@@ -100,6 +104,24 @@ def transactions(body: bytes) -> tuple[Transaction, ...] | None:
     plain = tuple(_plain(each) for each in found.transactions)
     read = tuple(each for each in plain if each is not None)
     return read if len(read) == len(plain) else None
+
+
+def members(body: bytes) -> Mapping[str, Any]:
+    """The members of an answer's transaction as they are written; none when there is nothing to be read."""
+    try:
+        shown = _WHOLE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    found = shown.get("transaction", shown) if isinstance(shown, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def sums(shown: Mapping[str, Any], code: str) -> Mapping[str, int] | None:
+    """The totals of a transaction, or of a payment, in minor units; None when one is missing or no amount."""
+    try:
+        return {name: _minor(Decimal(str(shown[name])), code) for name in SUMS}
+    except (KeyError, ArithmeticError, ValueError):  # what Decimal cannot read is an ArithmeticError
+        return None
 
 
 def problems(body: bytes) -> tuple[Problem, ...]:

@@ -1,4 +1,4 @@
-"""Transaction records as we serve them: what one says of a payment or a refund, and how it is written down.
+"""Transaction records as we serve them: what one says of a payment or a refund, and what a whole payment says.
 
 Every figure is derived from the engine's facts at the moment of asking; nothing is stored twice.
 """
@@ -12,18 +12,19 @@ from typing import Any, Final
 
 import msgspec
 
-from moneyback.core.money import currency, to_major
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import Refund, State
-from moneyback.dialect import Caller
+from moneyback.dialect import release_of
 from moneyback.dialects.trustly.wire import (
+    AUTHORIZATION_SHOWN,
+    CHECKS_ONLY,
     CODE_FAMILIES,
     PROVIDER_CODES,
     REFUND_SHOWN,
+    AuthorizationStatus,
     PaymentType,
     Status,
     Type,
-    milliseconds,
 )
 
 SANDBOX_IP: Final = "192.0.2.10"
@@ -31,6 +32,9 @@ SANDBOX_MERCHANT: Final = "1002463580"
 SANDBOX_BANK: Final[Mapping[str, Any]] = MappingProxyType(
     {"paymentProviderId": "200000001", "type": 1, "name": "Demo Bank", "subType": "1000", "country": "US"}
 )
+SANDBOX_ACCOUNT: Final[Mapping[str, Any]] = MappingProxyType({"type": 1, "profile": 1, "lastFour": "6789"})
+REVERSE_PREFIX: Final = "5"
+"""Before the id of an original stands the id of its return's record: the engine counts returns, and numbers none."""
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     version: int
     original: str | None
+    currency: str
+    ip: str
+    expired_at: datetime | None = None
+    preauthorized: bool = False
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """One payment of Trustly's: the record it began with, and all that its totals are made of."""
+
+    root: Payment
+    members: tuple[Payment, ...]
+
+    def with_(self, payment: Payment) -> Family:
+        """The same family with one of its payments as it stands now."""
+        members = tuple(payment if each.id == payment.id else each for each in self.members)
+        return Family(root=payment if payment.id == self.root.id else self.root, members=members)
+
+
+def alone(payment: Payment) -> Family:
+    """A payment that consists of one record."""
+    return Family(root=payment, members=(payment,))
 
 
 # --- what a record says ----------------------------------------------------------------------------------------------
@@ -72,13 +97,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 def original_record(payment: Payment) -> Record:
     """The capture or payment that came in, with what refunds and returns have done to it."""
     status = original_status(payment)
-    collected = status is Status.PROCESSED or payment.condition is Condition.CAPTURED
-    completed = payment.condition is Condition.CAPTURED and payment.amount_known
+    moves = original_type(payment) not in CHECKS_ONLY and not is_released(payment)
+    collected = moves and payment.condition in (Condition.PROCESSING, Condition.CAPTURED)
+    completed = moves and payment.condition is Condition.CAPTURED and payment.amount_known
     at = payment.captured_at or payment.created_at
     return Record(
         id=payment.dialect_id,
         type=original_type(payment),
-        amount=_amount_of(payment),
+        amount=amount_of(payment),
         sums=original_sums(payment),
         status=status,
         code=PROVIDER_CODES[status],
@@ -90,21 +116,39 @@ def original_record(payment: Payment) -> Record:
         updated_at=payment.updated_at,
         version=payment.version,
         original=payment.document.get("originalTransactionId"),
+        currency=payment.currency,
+        ip=payment_ip(payment),
+        expired_at=expires_at(payment),
+        preauthorized=bool(payment.document.get("preAuthorized", False)),
     )
 
 
 def original_type(payment: Payment) -> Type:
-    """A capture, unless it was registered as a payment without a separate authorisation."""
+    """A capture, unless it was registered or made as something else."""
     return Type(int(payment.document.get("transactionType", Type.CAPTURE)))
 
 
+def is_released(payment: Payment) -> bool:
+    """Whether it was canceled before anything had come in."""
+    release = release_of(payment)
+    return release is not None and release.state is State.SUCCEEDED and not payment.captured
+
+
 def original_status(payment: Payment) -> Status:
-    """A payment's status from its facts (provider docs: Search). A bank return outweighs refunds."""
+    """A payment's status from its facts (provider docs: Search). A bank return outweighs refunds.
+
+    A canceled bank authorisation is voided, everything else that is canceled is canceled (provider docs: Cancel).
+    """
+    kind = original_type(payment)
+    if is_released(payment):
+        return Status.VOIDED if kind is Type.AUTHORIZE else Status.CANCELED
+    if kind in CHECKS_ONLY and payment.condition is Condition.CAPTURED:
+        return Status.AUTHORIZED
     match payment.condition:
         case Condition.FAILED:
             return Status(int(payment.document.get("failureStatus", Status.FAILED)))
         case Condition.AUTHORIZED:
-            return Status.PENDING
+            return Status.AUTHORIZED if kind in CHECKS_ONLY else Status.PENDING
         case Condition.PROCESSING:
             return Status.PROCESSED
         case Condition.CAPTURED if not payment.amount_known:
@@ -126,6 +170,8 @@ def _captured_status(payment: Payment) -> Status:
 
 def original_sums(payment: Payment) -> Sums:
     """`refunded` moves when a refund is admitted, so that the balance is never promised twice; back if it fails."""
+    if original_type(payment) in CHECKS_ONLY:
+        return Sums()
     match payment.condition:
         case Condition.CAPTURED:
             return Sums(
@@ -134,18 +180,18 @@ def original_sums(payment: Payment) -> Sums:
                 reversed=payment.clawed_back,
             )
         case Condition.AUTHORIZED | Condition.PROCESSING:
-            return Sums(pending=_amount_of(payment))
+            return Sums(pending=amount_of(payment))
         case Condition.FAILED:
             return Sums()
 
 
 def refund_record(refund: Refund, payment: Payment, status: Status | None = None) -> Record:
-    """A refund as a record of its own. `status` overrides what its state says."""
+    """A refund, or the reclaim of a deposit, as a record of its own. `status` overrides what its state says."""
     status = refund_status(refund) if status is None else status
     done = refund.ended_at if refund.state in (State.SUCCEEDED, State.RETURNED) else None
     return Record(
         id=refund.dialect_id,
-        type=Type.REFUND,
+        type=Type.RECLAIM if original_type(payment) is Type.DEPOSIT else Type.REFUND,
         amount=refund.payer,
         sums=refund_sums(refund),
         status=status,
@@ -158,6 +204,35 @@ def refund_record(refund: Refund, payment: Payment, status: Status | None = None
         updated_at=refund.updated_at,
         version=refund.version,
         original=payment.dialect_id,
+        currency=payment.currency,
+        ip=payment_ip(payment),
+    )
+
+
+def reverse_record(payment: Payment) -> Record:
+    """What the bank took back of an original, as a record of its own.
+
+    Returns are counted, not listed: there is one record for all of them, and its times are those of the original's
+    last change.
+    """
+    at, back = payment.updated_at, payment.clawed_back
+    return Record(
+        id=REVERSE_PREFIX + payment.dialect_id,
+        type=Type.REVERSE,
+        amount=back,
+        sums=Sums(paid=back),
+        status=Status.COMPLETED,
+        code=PROVIDER_CODES[Status.REVERSED],
+        description=Status.REVERSED.message,
+        reference=payment_reference(payment),
+        created_at=at,
+        processed_at=at,
+        completed_at=at,
+        updated_at=at,
+        version=payment.version,
+        original=payment.dialect_id,
+        currency=payment.currency,
+        ip=payment_ip(payment),
     )
 
 
@@ -186,12 +261,50 @@ def payment_reference(payment: Payment) -> str:
     return payment.document.get("merchantReference") or payment.order or payment.dialect_id
 
 
-def _payment_type(payment: Payment) -> PaymentType:
-    """Instant: one Pay record. Deferred: an authorisation, then captures (provider docs: Payment Types)."""
-    return PaymentType.INSTANT if original_type(payment) is Type.PAY else PaymentType.DEFERRED
+def payment_facts(payment: Payment) -> Mapping[str, Any]:
+    """What a record knows of the payment it belongs to; nothing where it is that payment's own first record."""
+    known: Mapping[str, Any] = payment.document.get("payment", {})
+    return known
 
 
-def _amount_of(payment: Payment) -> int:
+def payment_type(payment: Payment) -> PaymentType:
+    """Instant: one Pay record. Deferred: an authorisation, then captures. Disbursement: then deposits (provider docs:
+    Payment Types)."""
+    stated = payment_facts(payment).get("paymentType")
+    if stated is not None:
+        return PaymentType(int(stated))
+    match original_type(payment):
+        case Type.PAY:
+            return PaymentType.INSTANT
+        case Type.DEPOSIT:
+            return PaymentType.DISBURSEMENT
+        case _:
+            return PaymentType.DEFERRED
+
+
+def payment_reference_of_all(payment: Payment) -> str:
+    """The merchant's reference of the whole payment a record belongs to."""
+    return payment_facts(payment).get("merchantReference") or payment_reference(payment)
+
+
+def root_of(payment: Payment) -> str:
+    """The id of the record a payment began with, which is the payment's id too."""
+    return str(payment.document.get("authorization") or payment.dialect_id)
+
+
+def payment_ip(payment: Payment) -> str:
+    """The consumer's address."""
+    return str(payment.document.get("ip", SANDBOX_IP))
+
+
+def expires_at(payment: Payment) -> datetime | None:
+    """Until when a preauthorisation holds."""
+    text = payment.document.get("expiresAt")
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def amount_of(payment: Payment) -> int:
+    """What came in, or is to come in."""
     return payment.captured or payment.authorized
 
 
@@ -202,100 +315,27 @@ def _bank_code(code: str | None) -> str | None:
     return code
 
 
-# --- how a record is written -----------------------------------------------------------------------------------------
+# --- what a whole payment says ---------------------------------------------------------------------------------------
 
 
-def answer(record: Record, payment: Payment, caller: Caller) -> dict[str, Any]:
-    """The Transaction twice over, so that clients of either published form find theirs.
-
-    The reference prints it bare, its enums as text; every public client reads it beneath `transaction` with numbers.
-    """
-    bare = transaction(record, payment, caller, str)
-    return {**bare, "transaction": transaction(record, payment, caller, int)}
+def authorization_record_status(root: Payment) -> Status:
+    """How the authorisation of a payment stands: its own record's status, Authorized where there is no such record."""
+    return original_status(root) if original_type(root) is Type.AUTHORIZE else Status.AUTHORIZED
 
 
-def transaction(record: Record, payment: Payment, caller: Caller, enum: type[str] | type[int]) -> dict[str, Any]:
-    """The Transaction object, members in the order of the reference (provider docs: Refund transaction).
-
-    Members that are always there in the reference's schema never are null; the others are where we know nothing.
-    """
-
-    def money(minor: int) -> str:
-        return to_major(minor, currency(payment.currency))
-
-    return {
-        "transactionId": record.id,
-        "transactionType": enum(record.type.value),
-        "payment": payment_object(payment, caller, enum),
-        "currency": payment.currency,
-        "amount": money(record.amount),
-        **_sums(record.sums, payment.currency),
-        "paymentProviderTransaction": {
-            "paymentProviderTransactionId": record.id,
-            "status": record.code,
-            "statusMessage": record.status.message,
-            "statusDescription": record.description,
-        },
-        "status": enum(record.status.value),
-        "statusMessage": record.status.message,
-        "ip": payment.document.get("ip", SANDBOX_IP),
-        "createdAt": milliseconds(record.created_at),
-        "processedAt": milliseconds(record.processed_at),
-        "completedAt": milliseconds(record.completed_at),
-        "updatedAt": milliseconds(record.updated_at),
-        "merchantReference": record.reference,
-        "recordVersion": record.version,
-        "ppTrxId": record.id,
-        "expiredAt": None,
-        "originalTransactionId": record.original,
-        "fee": None,
-        "timeZone": "Etc/UTC",
-        "representmentScheduledAt": None,
-        "paymentProcessorType": None,
-        "statusCode": record.code,
-        "preAuthorized": False,
-    }
+def authorization_status(root: Payment) -> AuthorizationStatus:
+    """The same in the numbers of `payment.auth`."""
+    return AUTHORIZATION_SHOWN.get(authorization_record_status(root), AuthorizationStatus.AUTHORIZED)
 
 
-def payment_object(payment: Payment, caller: Caller, enum: type[str] | type[int]) -> dict[str, Any]:
-    """The Payment a record belongs to: every required member (provider docs: OpenAPI, Payment).
-
-    The engine keeps no bank login, so what describes one is a sandbox's: a deferred payment from a checking account.
-    """
-    merchant = str(caller.profile.get("merchant_id", SANDBOX_MERCHANT))
-    return {
-        "paymentId": payment.dialect_id,
-        "paymentType": enum(_payment_type(payment).value),
-        "merchant": {"merchantId": merchant, "name": caller.name or "Demo merchant"},
-        "merchantReference": payment_reference(payment),
-        "merchantId": merchant,
-        "fingerprint": "sandbox",
-        "verification": {"status": enum(1), "mode": enum(3), "verifyCustomer": False},
-        "account": {
-            "name": "Demo checking account",
-            "type": 1,
-            "profile": 1,
-            "accountNumber": "6789",
-            "accountNumberLastFour": "6789",
-            "verified": True,
-            "country": "US",
-        },
-        "currency": payment.currency,
-        "amount": to_major(_amount_of(payment), currency(payment.currency)),
-        "paymentProvider": {**SANDBOX_BANK, "subType": enum(SANDBOX_BANK["subType"])},
-        "allowedPaymentProviderType": [1],
-        "auth": {"token": "sandbox", "status": 2, "message": "Authorized"},
-        "authorization": "sandbox",
-        "authorizationStatus": Status.AUTHORIZED.value,
-        "authorizationStatusMessage": Status.AUTHORIZED.message,
-        **_sums(original_sums(payment), payment.currency),
-        "createdAt": milliseconds(payment.created_at),
-        "updatedAt": milliseconds(payment.updated_at),
-        "recordVersion": payment.version,
-        "paymentFlow": 1,
-    }
-
-
-def _sums(sums: Sums, code: str) -> dict[str, str]:
-    names = ("pending", "paid", "refunded", "reversed", "balance")
-    return {name: to_major(getattr(sums, name), currency(code)) for name in names}
+def family_sums(family: Family) -> Sums:
+    """What all captures of a payment sum up to; all deposits of a disbursement."""
+    disburses = payment_type(family.root) is PaymentType.DISBURSEMENT
+    counted = [original_sums(each) for each in family.members if (original_type(each) is Type.DEPOSIT) == disburses]
+    counted.append(Sums(**payment_facts(family.root).get("others", {})))  # records that only their provider knows
+    return Sums(
+        pending=sum(each.pending for each in counted),
+        paid=sum(each.paid for each in counted),
+        refunded=sum(each.refunded for each in counted),
+        reversed=sum(each.reversed for each in counted),
+    )

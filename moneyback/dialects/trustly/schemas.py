@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 Schema = dict[str, Any]
@@ -59,7 +60,7 @@ def _payment(enum: str) -> Schema:
 def _transaction(enum: str) -> Schema:
     return _object(
         {
-            "transactionId": {**_TEXT, "maxLength": 15},
+            "transactionId": {**_TEXT, "maxLength": 32, "description": "15 digits at most; natively made refunds: 32."},
             "transactionType": {"type": enum},
             "payment": _payment(enum),
             "currency": _TEXT,
@@ -88,15 +89,16 @@ def _transaction(enum: str) -> Schema:
     )
 
 
-def _both_forms() -> Schema:
-    """The bare object with enums as text, and the same beneath `transaction` with enums as numbers."""
-    bare = _transaction("string")
-    bare["properties"]["transaction"] = _transaction("integer")
-    bare["required"].append("transaction")
+def _both(written: Callable[[str], Schema], name: str) -> Schema:
+    """The bare object with enums as text, and the same beneath its name with enums as numbers."""
+    bare = written("string")
+    bare["properties"][name] = written("integer")
+    bare["required"].append(name)
     return bare
 
 
-TRANSACTION: Final[Schema] = _both_forms()
+TRANSACTION: Final[Schema] = _both(_transaction, "transaction")
+PAYMENT: Final[Schema] = _both(_payment, "payment")
 
 TRANSACTION_LIST: Final[Schema] = _object(
     {
@@ -106,16 +108,115 @@ TRANSACTION_LIST: Final[Schema] = _object(
     }
 )
 
-REFUND_REQUEST: Final[Schema] = {
+PAYMENT_LIST: Final[Schema] = _object(
+    {
+        "payments": {"type": "array", "items": _payment("integer")},
+        "startIndex": {"type": "integer", "minimum": 0},
+        "itemsPerPage": {"type": "integer", "minimum": 0},
+    }
+)
+
+ESTABLISH_DATA: Final[Schema] = {
     "type": "object",
     "properties": {
-        "merchantReference": {"type": "string", "description": "Left out: the payment's own."},
-        "amount": {
-            "type": "string",
-            "maxLength": 10,
-            "pattern": r"^[0-9]+(\.[0-9]{1,2})?$",
-            "description": "At least 0.99 and at most the balance. Left out: the remaining balance.",
-            "examples": ["1.00"],
-        },
+        "merchantId": _TEXT,
+        "paymentType": {"type": "integer", "minimum": 1, "maximum": 6},
+        **dict.fromkeys(("returnUrl", "cancelUrl", "notificationUrl"), _TEXT),
+        "transactionId": {**_TEXT, "maxLength": 15},
+        "merchantReference": _TEXT,
+        "currency": {"enum": ["USD", "CAD"]},
+        "amount": _MONEY,
+        "url": {**_TEXT, "description": "Where the consumer comes back to, signed."},
+        "accessId": _TEXT,
+        "description": _TEXT,
     },
+    "required": ["merchantId", "paymentType", "transactionId", "merchantReference", "currency", "amount", "url"],
 }
+
+REFRESH: Final[Schema] = _object({"refresh": _object({"processId": _TEXT})})
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def _amount(what: str) -> Schema:
+    return {
+        "type": "string",
+        "maxLength": 10,
+        "pattern": r"^[0-9]+(\.[0-9]{1,2})?$",
+        "description": what,
+        "examples": ["1.00"],
+    }
+
+
+def _request(properties: Schema, required: tuple[str, ...] = ()) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+_REFERENCE: Final[Schema] = {"type": "string", "minLength": 1}
+_OWN_REFERENCE: Final[Schema] = {"type": "string", "description": "Left out: the payment's own."}
+_ADDRESS: Final[Schema] = {"type": "string", "format": "uri"}
+_SPLIT_TOKEN: Final[Schema] = {"type": "string", "description": "Any will do, ExpiredSplitToken excepted."}
+
+REFUND_REQUEST: Final[Schema] = _request(
+    {
+        "merchantReference": _OWN_REFERENCE,
+        "amount": _amount("At least 0.99 and at most the balance. Left out: the remaining balance."),
+    }
+)
+RECLAIM_REQUEST: Final[Schema] = REFUND_REQUEST
+CAPTURE_REQUEST: Final[Schema] = _request(
+    {
+        "merchantReference": _REFERENCE,
+        "amount": _amount("At least 0.99. Left out: all that the authorization still allows."),
+        "splitToken": _SPLIT_TOKEN,
+    },
+    ("merchantReference",),
+)
+PREAUTHORIZE_REQUEST: Final[Schema] = _request(
+    {
+        "merchantReference": _REFERENCE,
+        "period": {"type": "integer", "minimum": 1, "maximum": 6, "description": "Hours."},
+        "amount": _amount("At least 0.99. Left out: all of the authorized amount."),
+        "splitToken": _SPLIT_TOKEN,
+        "externalTier": {"type": "string"},
+    },
+    ("merchantReference", "period"),
+)
+DEPOSIT_REQUEST: Final[Schema] = _request(
+    {
+        "merchantReference": _REFERENCE,
+        "amount": _amount("At least 0.99. Left out: all that the authorization still allows."),
+        "instantPayoutRequest": {"type": "boolean"},
+        "externalTier": {"type": "string"},
+    },
+    ("merchantReference",),
+)
+CANCEL_REQUEST: Final[Schema] = _request(
+    {
+        "merchantReference": {"type": "string"},
+        "message": {"type": "string", "maxLength": 40},
+        "reason": {"type": "number"},
+        "signature": {"type": "string"},
+    }
+)
+REFRESH_REQUEST: Final[Schema] = _request({"splitToken": _SPLIT_TOKEN}, ("splitToken",))
+ESTABLISH_REQUEST: Final[Schema] = _request(
+    {
+        "accessId": {"type": "string"},
+        "merchantId": {"type": "string"},
+        "merchantReference": _REFERENCE,
+        "paymentType": {
+            "enum": ["Instant", "Deferred", "Recurring", "Disbursement", "Verification", "Retrieval"],
+            "description": "By name or number. Left out: Retrieval.",
+        },
+        "currency": {"enum": ["USD", "CAD"]},
+        "amount": _amount("The most that may be made of the authorization. 0.00, the default: no bound."),
+        "description": {"type": "string"},
+        **dict.fromkeys(("returnUrl", "cancelUrl", "notificationUrl"), _ADDRESS),
+        "requestSignature": {"type": "string", "description": "Taken, and not checked."},
+        "customer": {"type": "object", "description": "Only externalId is kept."},
+        "account": {"type": "object", "description": "Only its kind and last four digits are kept."},
+    },
+    ("merchantReference",),
+)

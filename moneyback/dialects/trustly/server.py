@@ -1,6 +1,6 @@
-"""Trustly's API as we serve it: refunds, and the transactions they can be read from.
+"""What all calls of Trustly's API as we serve it share: who calls, what parameters look like, and how no is said.
 
-A refund is answered at once, as pending: Trustly settles with the bank days later, and tells nobody in between.
+The calls themselves are in files named by what they are about: refunds, captures, establish, transactions, payments.
 """
 
 from __future__ import annotations
@@ -9,38 +9,23 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import IntEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from moneyback.core.commands import Admitted, Joined
 from moneyback.core.money import BadAmount
-from moneyback.core.payment import Asked, Payment
-from moneyback.core.refund import Refund
-from moneyback.core.refusals import Reason, Refusal
-from moneyback.dialect import (
-    AskRefund,
-    Caller,
-    Conversation,
-    Fault,
-    FindPayment,
-    FindRefund,
-    Incoming,
-    Outgoing,
-    PaymentOf,
-    Presented,
-    Route,
-)
-from moneyback.dialects.trustly.records import Record, answer, original_record, payment_reference, refund_record
-from moneyback.dialects.trustly.schemas import REFUND_REQUEST, TRANSACTION
-from moneyback.dialects.trustly.wire import Status, Type, amount_minor, amount_written
+from moneyback.core.refusals import Reason
+from moneyback.dialect import Fault, Incoming, Outgoing, Presented
+from moneyback.dialects.trustly.wire import amount_written
+
+ACCEPTS: Final = ("form", "json")
+"""The encodings of every body: documented as a form in one place and as JSON in another. A form may be declared where
+there is no body at all, as the provider's own example client does."""
 
 # The sandbox's own answers name this package; the newer name in the documentation is not what the wire shows.
 _DOMAIN: Final = "com.paywithmybank.merchantgateway.v1.exception."
-_INVALID_PARAMETER: Final = 200
-_ACCESS_CONTROL: Final = 375
-_INTERNAL: Final = 100
 
 SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
     {
@@ -88,100 +73,56 @@ Their order is the order of complaint: what is wrong with the parameters, with t
 """
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What a refund request says, its shape checked. `amount` None: what remains."""
-
-    reference: str | None
-    amount: str | int | Decimal | None
-
-
 class BadParameter(Exception):
     """A request that cannot be read; the message is for its sender."""
-
-
-# --- the two calls ---------------------------------------------------------------------------------------------------
-
-
-def refund_transaction(incoming: Incoming, caller: Caller) -> Conversation:
-    """Give a completed capture or payment back, in part or what remains of it."""
-    number = incoming.arguments["transactionId"]
-    try:
-        wanted = parse_refund(incoming.body)
-    except BadParameter as bad:
-        return invalid(str(bad))
-    payment: Payment | None = yield FindPayment(number)
-    if payment is None:
-        return (yield from _not_an_original(number))
-    try:
-        asked = Asked() if wanted.amount is None else Asked(payer=amount_minor(wanted.amount, payment))
-    except BadAmount as bad_amount:
-        return invalid(_in_words(bad_amount))
-    result = yield AskRefund(
-        payment=payment,
-        asked=asked,
-        reference=wanted.reference,
-        request={"merchantReference": wanted.reference or payment_reference(payment)},
-        distinct=wanted.reference,
-    )
-    match result:
-        case Refusal() as refusal:
-            return invalid(SENTENCES[refusal.first.reason])
-        case Admitted(refund=refund, payment=after):
-            # Trustly's first answer is always "pending", whatever has become of the refund in the meantime.
-            return _shown(refund_record(refund, after, Status.PENDING), after, caller)
-        case Joined(refund=refund, payment=after):
-            return _shown(refund_record(refund, after), after, caller)
-        case _:
-            raise AssertionError(f"an idempotency key has no place here: {result}")
-
-
-def read_transaction(incoming: Incoming, caller: Caller) -> Conversation:
-    """Show an original or a refund; both are transactions and share one row of numbers."""
-    number = incoming.arguments["transactionId"]
-    payment: Payment | None = yield FindPayment(number)
-    if payment is not None:
-        return _shown(original_record(payment), payment, caller)
-    refund: Refund | None = yield FindRefund(number)
-    if refund is None:
-        return unknown(number)
-    payment_of: Payment = yield PaymentOf(refund.payment)
-    return _shown(refund_record(refund, payment_of), payment_of, caller)
-
-
-def _not_an_original(number: str) -> Conversation:
-    refund: Refund | None = yield FindRefund(number)
-    if refund is None:
-        return unknown(number)
-    return invalid(f"Transaction type {Type.REFUND.value} cannot be refunded")
-
-
-def _shown(record: Record, payment: Payment, caller: Caller) -> Outgoing:
-    return Outgoing(body=answer(record, payment, caller))
 
 
 # --- what arrives ----------------------------------------------------------------------------------------------------
 
 
-def parse_refund(body: object) -> Wanted:
-    """The two parameters, both optional (provider docs: Refund transaction). Raises BadParameter.
-
-    A JSON null is a parameter left out. An empty amount is not: it is a mistake that must not refund everything.
-    """
+def parameters(body: object) -> Mapping[str, Any]:
+    """The named parameters of a request, none for an empty one. Raises BadParameter."""
     if body is None:
-        return Wanted(None, None)
+        return {}
     if not isinstance(body, Mapping):
         raise BadParameter("The request must consist of named parameters")
-    reference, amount = body.get("merchantReference"), body.get("amount")
-    if isinstance(reference, bool) or not isinstance(reference, str | int | None):
-        raise BadParameter("Parameter merchantReference must be text")
+    return body
+
+
+def reference_in(body: Mapping[str, Any], *, required: bool = False) -> str | None:
+    """The `merchantReference`; None when it is left out or empty. Raises BadParameter."""
+    reference = text_in(body, "merchantReference")
+    if reference is None and required:
+        raise BadParameter("Parameter merchantReference is required")
+    return reference
+
+
+def text_in(body: Mapping[str, Any], name: str, longest: int | None = None) -> str | None:
+    """A text; a number is taken as one. None when it is left out or empty. Raises BadParameter."""
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise BadParameter(f"Parameter {name} must be text")
+    if value is None or value == "":
+        return None
+    if longest is not None and len(str(value)) > longest:
+        raise BadParameter(f"Parameter {name} is longer than {longest} characters")
+    return str(value)
+
+
+def amount_in_body(body: Mapping[str, Any]) -> str | int | Decimal | None:
+    """The `amount` as it is written; None when it is left out. Raises BadParameter.
+
+    A JSON null is a parameter left out. An empty amount is not: it is a mistake that must not move everything.
+    """
+    amount = body.get("amount")
     try:
-        written = None if amount is None else amount_written(amount)
+        return None if amount is None else amount_written(amount)
     except BadAmount as bad:
-        raise BadParameter(_in_words(bad)) from None
-    return Wanted(None if reference in (None, "") else str(reference), written)
+        raise BadParameter(in_words(bad)) from None
 
 
-def _in_words(bad: BadAmount) -> str:
+def in_words(bad: BadAmount) -> str:
+    """What is wrong with an amount."""
     return "The amount is longer than 10 characters" if bad.why == "too_large" else str(bad).rstrip(".")
 
 
@@ -200,9 +141,44 @@ def presented(incoming: Incoming) -> Presented | None:
 # --- what is answered when it is no ----------------------------------------------------------------------------------
 
 
+class Code(IntEnum):
+    """Error codes (provider docs: Errors)."""
+
+    INTERNAL = 100
+    INVALID_PARAMETER = 200
+    DUPLICATE_REQUEST = 210
+    SECURITY = 300
+    SECURITY_SANDBOX = 325  # named by the sandbox's table of test accounts only
+    EXPIRED_SPLIT_TOKEN = 326
+    ACCESS_CONTROL = 375
+    INVALID_SPLIT_TOKEN = 380
+
+
+_EXCEPTIONS: Final[Mapping[Code, tuple[int, str]]] = MappingProxyType(
+    {
+        Code.INTERNAL: (500, "InternalErrorException"),
+        Code.INVALID_PARAMETER: (400, "InvalidParameterException"),
+        Code.DUPLICATE_REQUEST: (400, "DuplicateRequestException"),
+        Code.SECURITY: (401, "SecurityException"),
+        Code.SECURITY_SANDBOX: (401, "SecurityException"),
+        Code.EXPIRED_SPLIT_TOKEN: (400, "ExpiredSplitTokenException"),
+        Code.ACCESS_CONTROL: (401, "AccessControlException"),
+        Code.INVALID_SPLIT_TOKEN: (400, "InvalidSplitTokenException"),
+    }
+)
+"""Each code's HTTP status and exception. Documented are 100, 200, 300, 325 and 375 (provider docs: Testing); the status
+of the others is not stated anywhere, and neither are most names."""
+
+
+def problem(code: Code, message: str) -> Outgoing:
+    """An error of a code, under the HTTP status that belongs to it."""
+    status, exception = _EXCEPTIONS[code]
+    return _error(status, exception, code, message)
+
+
 def invalid(message: str, status: int = 400) -> Outgoing:
     """An invalid parameter; also what a transaction or its balance does not allow (provider docs: Errors)."""
-    return _error(status, "InvalidParameterException", _INVALID_PARAMETER, message)
+    return _error(status, "InvalidParameterException", Code.INVALID_PARAMETER, message)
 
 
 def unknown(number: str) -> Outgoing:
@@ -214,7 +190,7 @@ def fault(what: Fault, _incoming: Incoming | None) -> Outgoing:
     """Trustly's words for what a mount meets before or instead of a handler."""
     match what:
         case Fault.UNAUTHENTICATED | Fault.FORBIDDEN:
-            return _error(401, "AccessControlException", _ACCESS_CONTROL, "Access not authorized")
+            return problem(Code.ACCESS_CONTROL, "Access not authorized")
         case Fault.NOT_FOUND:
             return invalid("The endpoint is not supported", 404)
         case Fault.METHOD_NOT_ALLOWED:
@@ -224,34 +200,12 @@ def fault(what: Fault, _incoming: Incoming | None) -> Outgoing:
         case Fault.TOO_LARGE:
             return invalid("The request is too large", 413)
         case Fault.UNAVAILABLE:
-            busy = _error(503, "ServiceUnavailableException", _INTERNAL, "The service is temporarily unavailable")
+            busy = _error(503, "ServiceUnavailableException", Code.INTERNAL, "The service is temporarily unavailable")
             return msgspec.structs.replace(busy, headers={"retry-after": "1"})
         case Fault.INTERNAL:
-            return _error(500, "InternalErrorException", _INTERNAL, "Internal error")
+            return problem(Code.INTERNAL, "Internal error")
 
 
-def _error(status: int, exception: str, code: int, message: str) -> Outgoing:
-    error = {"domain": _DOMAIN + exception, "code": code, "message": message}
+def _error(status: int, exception: str, code: Code, message: str) -> Outgoing:
+    error = {"domain": _DOMAIN + exception, "code": code.value, "message": message}
     return Outgoing(status=status, body={"errors": [error]})
-
-
-ROUTES: Final = (
-    Route(
-        method="POST",
-        path="/api/v1/transactions/{transactionId}/refund",
-        handle=refund_transaction,
-        kind="guarded",
-        accepts=("form", "json"),
-        summary="Refund a completed Capture or Pay transaction, in part or in full",
-        request_schema=REFUND_REQUEST,
-        response_schema=TRANSACTION,
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/transactions/{transactionId}",
-        handle=read_transaction,
-        accepts=("form", "json"),  # the provider's own example client declares a form on every call
-        summary="Read a transaction: an original or a refund",
-        response_schema=TRANSACTION,
-    ),
-)

@@ -18,21 +18,54 @@ from moneyback.core.money import BadAmount, currency, minor_from_decimal
 from moneyback.core.payment import Payment
 from moneyback.core.refund import State
 
+DIALECT_NAME: Final = "trustly"
+
 
 class Type(IntEnum):
-    """What a transaction record is (provider docs: Transaction Types). Only the types met here."""
+    """What a transaction record is (provider docs: Transaction Types; OpenAPI, TransactionType). There is no 9."""
 
+    EXTERNAL = 0  # a return of what was outsourced
+    AUTHORIZE = 1  # a bank authorisation: no money
     PAY = 2  # authorisation and capture in one
     CAPTURE = 3
     REFUND = 4
     REVERSE = 5  # the bank took a capture back
+    DEPOSIT = 6  # a payout to the consumer
+    RECLAIM = 7  # money of a deposit back to the merchant
+    REPRESENTMENT = 8  # a denied capture tried again
+    PREAUTHORIZATION = 10  # a check of funds for captures to come
 
 
 class PaymentType(IntEnum):
-    """How a payment is collected (provider docs: Payment Types). Only the kinds met here."""
+    """How a payment is collected (provider docs: Payment Types)."""
 
     INSTANT = 1
     DEFERRED = 2
+    RECURRING = 3
+    DISBURSEMENT = 4
+    VERIFICATION = 5
+    RETRIEVAL = 6
+
+
+class AuthorizationStatus(IntEnum):
+    """How a bank authorisation stands in `payment.auth`: other numbers than a transaction's status."""
+
+    PENDING = 1
+    AUTHORIZED = 2
+    FINISHED = 3
+    EXPIRED = 4
+    FAILED = 5
+    CANCELED = 6
+    VOIDED = 7
+
+    @property
+    def message(self) -> str:
+        """The status in words."""
+        return self.name.title()
+
+
+CHECKS_ONLY: Final = frozenset({Type.AUTHORIZE, Type.PREAUTHORIZATION})
+"""Records that move no money."""
 
 
 class Status(IntEnum):
@@ -58,6 +91,20 @@ class Status(IntEnum):
         """The status in words, as `statusMessage` says it."""
         return self.name.replace("_", " ").title()
 
+
+AUTHORIZATION_SHOWN: Final[Mapping[Status, AuthorizationStatus]] = MappingProxyType(
+    {
+        Status.NEW: AuthorizationStatus.PENDING,
+        Status.PENDING: AuthorizationStatus.PENDING,
+        Status.PROCESSED: AuthorizationStatus.PENDING,
+        Status.FAILED: AuthorizationStatus.FAILED,
+        Status.DENIED: AuthorizationStatus.FAILED,
+        Status.EXPIRED: AuthorizationStatus.EXPIRED,
+        Status.CANCELED: AuthorizationStatus.CANCELED,
+        Status.VOIDED: AuthorizationStatus.VOIDED,
+    }
+)
+"""An authorisation's own status by its record's; all others are Authorized."""
 
 REFUND_SHOWN: Final[Mapping[State, Status]] = MappingProxyType(
     {
@@ -104,7 +151,8 @@ CODE_FAMILIES: Final = ("SW", "AC", "UC", "SE", "R")
 AMOUNT_LENGTH_MAX: Final = 10
 AMOUNT_DECIMALS_MAX: Final = 2
 MINIMUM: Final = Decimal("0.99")
-"""The smallest refund (provider docs: Refund transaction)."""
+"""The smallest refund, and the smallest capture, deposit and reclaim (provider docs: Refund, Capture, Deposit and
+Reclaim transaction)."""
 
 _USD: Final = currency("USD")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -135,7 +183,12 @@ def amount_written(value: object) -> str | int | Decimal:
 
 def amount_minor(written: str | int | Decimal, payment: Payment) -> int:
     """The same amount in minor units of the payment's currency. Raises BadAmount."""
-    return minor_from_decimal(written, currency(payment.currency), max_decimals=AMOUNT_DECIMALS_MAX)
+    return amount_in(written, payment.currency)
+
+
+def amount_in(written: str | int | Decimal, code: str) -> int:
+    """The same amount in minor units of a currency. Raises BadAmount."""
+    return minor_from_decimal(written, currency(code), max_decimals=AMOUNT_DECIMALS_MAX)
 
 
 def milliseconds(at: datetime | None) -> int:

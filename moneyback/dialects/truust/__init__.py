@@ -24,7 +24,7 @@ DIALECT: Final = Dialect(
     samples=SAMPLES,
     client=CLIENT,
     scrub=(
-        *("authorization", "secret_key", "number", "bic", "iban", "direct_link"),
+        *("authorization", "secret_key", "number", "bic", "iban", "direct_link", "buyer_link", "seller_link"),
         # Members of a gateway's raw answer, and of what an order says of people.
         *("Ds_CardNumber", "Ds_ExpiryDate", "Ds_Merchant_Identifier", "challenge_3ds", "email", "phone"),
     ),

@@ -1,21 +1,22 @@
 """Truust's lists: standard parameters in, a flat paginator out (provider docs: introduction, list parameters).
 
-A list is made of the newest rows between its two dates, at most SCANNED_MAX of them: its total needs all of them, and
-the fields that can be searched or sorted by are not columns. Older ones are reached by moving the dates.
+By age, and by what rows are found by, a page costs the same however long the list is. What is searched or sorted by a
+field that no row is found by is made of the newest rows between the two dates, at most SCANNED_MAX of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
-from moneyback.dialect import Ask, Incoming, ListPayments, ListRefunds
+from moneyback.dialect import Ask, Incoming, ListDocuments, ListPayments, ListRefunds, Total
 from moneyback.dialects.truust.fields import Errors, Invalid
 
 PER_PAGE: Final = 15
@@ -37,6 +38,16 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime | None = None
     order: str = "created_at"
     ascending: bool = False
+
+    @property
+    def offset(self) -> int:
+        """How many rows come before the page."""
+        return (self.page - 1) * self.per_page
+
+    @property
+    def by_age(self) -> bool:
+        """Whether the order asked for is that in which rows came to be: numbers are given out in it, too."""
+        return self.order in ("created_at", "id")
 
     def covers(self, at: datetime) -> bool:
         """Whether a moment lies between the two dates."""
@@ -111,16 +122,102 @@ def _date(what: str, text: str, of_day: time) -> datetime:
         raise ValueError(f"The {what} is not a valid date.") from None
 
 
+# --- pages that cost the same wherever they are ----------------------------------------------------------------------
+
+Rows = tuple[Sequence[Any], int]
+"""The rows of one page, and how many the whole list has."""
+
+
+def page_of(ask: ListPayments | ListRefunds, listing: Listing) -> Generator[Ask, Any, Rows]:
+    """A page by age of what an ask lists."""
+    whole = replace(ask, created_from=listing.begin, created_to=listing.end, ascending=listing.ascending)
+    total: int = yield Total(whole)
+    if listing.offset >= total:
+        return (), total
+    rows: Sequence[Any] = yield replace(whole, offset=listing.offset, limit=listing.per_page)
+    return rows, total
+
+
+def page_of_documents(kind: str, match: Mapping[str, Any], listing: Listing) -> Generator[Ask, Any, Rows]:
+    """A page of documents with these members: by age, or by another member as far as lists are scanned."""
+    first, last = yield from _span(kind, match, listing)
+    if listing.by_age:
+        start, end = _cut(first, last, listing)
+        if start >= end:
+            return (), last - first
+        rows: Sequence[Any] = yield ListDocuments(kind=kind, match=match, offset=start, limit=end - start)
+        return rows if listing.ascending else rows[::-1], last - first
+    found = yield from _newest(kind, match, max(first, last - SCANNED_MAX), last)
+    if listing.ascending:
+        found.reverse()
+    found.sort(key=lambda each: _rank(each.get(listing.order)), reverse=not listing.ascending)
+    return found[listing.offset : listing.offset + listing.per_page], len(found)
+
+
+def _cut(first: int, last: int, listing: Listing) -> tuple[int, int]:
+    """Where a page lies in the documents by age."""
+    if listing.ascending:
+        start = first + listing.offset
+        return start, min(last, start + listing.per_page)
+    end = last - listing.offset
+    return max(first, end - listing.per_page), end
+
+
+def _newest(kind: str, match: Mapping[str, Any], first: int, last: int) -> Generator[Ask, Any, list[Mapping[str, Any]]]:
+    """The documents between two places, newest first."""
+    found: list[Mapping[str, Any]] = []
+    for start in range(first, last, SCANNED_AT_ONCE):
+        limit = min(SCANNED_AT_ONCE, last - start)
+        rows: Sequence[Mapping[str, Any]] = yield ListDocuments(kind=kind, match=match, offset=start, limit=limit)
+        found.extend(rows)
+    return found[::-1]
+
+
+def _span(kind: str, match: Mapping[str, Any], listing: Listing) -> Generator[Ask, Any, tuple[int, int]]:
+    """From which place to which the documents lie between the two dates."""
+    total: int = yield Total(ListDocuments(kind=kind, match=match))
+    begin, end = listing.begin, listing.end
+    first, last = 0, total
+    if begin is not None:
+        first = yield from _place(kind, match, total, lambda at: at < begin)
+    if end is not None:
+        last = yield from _place(kind, match, total, lambda at: at <= end)
+    return first, max(first, last)
+
+
+def _place(
+    kind: str, match: Mapping[str, Any], total: int, is_before: Callable[[datetime], bool]
+) -> Generator[Ask, Any, int]:
+    """How many documents come before a moment. They lie by age, so that halving finds the place."""
+    low, high = 0, total
+    while low < high:
+        middle = (low + high) // 2
+        rows: Sequence[Mapping[str, Any]] = yield ListDocuments(kind=kind, match=match, offset=middle, limit=1)
+        if rows and is_before(datetime.fromisoformat(rows[0]["created_at"])):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def members(listing: Listing, numbers: Sequence[str]) -> Mapping[str, Any] | None:
+    """What a searched document must have; None when no document can. `numbers` are fields that hold integers."""
+    if listing.search is None:
+        return {}
+    if listing.search not in numbers:
+        return {listing.search: listing.query}
+    return {listing.search: int(listing.query)} if _NUMBER.fullmatch(listing.query) else None
+
+
 # --- what is found ---------------------------------------------------------------------------------------------------
 
 
-def scan(kind: type[ListPayments] | type[ListRefunds], listing: Listing) -> Generator[Ask, Any, list[Any]]:
+def scan(ask: ListPayments | ListRefunds, listing: Listing) -> Generator[Ask, Any, list[Any]]:
     """The rows between the listing's dates, newest first, each once however many are added meanwhile."""
     found: dict[Any, Payment | Refund] = {}
+    whole = replace(ask, created_from=listing.begin, created_to=listing.end, limit=SCANNED_AT_ONCE)
     for offset in range(0, SCANNED_MAX, SCANNED_AT_ONCE):
-        rows: Sequence[Payment | Refund] = yield kind(
-            created_from=listing.begin, created_to=listing.end, offset=offset, limit=SCANNED_AT_ONCE
-        )
+        rows: Sequence[Payment | Refund] = yield replace(whole, offset=offset)
         for row in rows:
             found.setdefault(row.id, row)
         if len(rows) < SCANNED_AT_ONCE:
@@ -152,13 +249,23 @@ def _rank(value: Any) -> tuple[bool, Any]:
 
 def of_page(rows: Sequence[Row], listing: Listing) -> Sequence[Row]:
     """The rows of the page asked for; none beyond the last."""
-    start = (listing.page - 1) * listing.per_page
-    return rows[start : start + listing.per_page]
+    return rows[listing.offset : listing.offset + listing.per_page]
+
+
+def each_of(
+    rows: Iterable[Any], shown: Callable[[Any], Generator[Ask, Any, dict[str, Any]]]
+) -> Generator[Ask, Any, list[dict[str, Any]]]:
+    """Rows as they are shown, where showing one asks for more."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        one = yield from shown(row)
+        found.append(one)
+    return found
 
 
 def paginated(printed: Sequence[Mapping[str, Any]], total: int, listing: Listing) -> dict[str, Any]:
     """The flat paginator around one page."""
-    first = (listing.page - 1) * listing.per_page + 1
+    first = listing.offset + 1
     return {
         "current_page": listing.page,
         "last_page": max(1, -(-total // listing.per_page)),

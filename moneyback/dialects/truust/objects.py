@@ -19,14 +19,14 @@ from moneyback.dialects.truust.wire import (
     PayinStatus,
     RefundStatus,
     amount_text,
+    is_sandbox,
     order_number,
+    page_path,
     payin_status,
     payin_type,
     time_text,
 )
 
-BANK_ACCOUNT: Final = "bankaccount"
-"""The kind of documents that are bank accounts; the document of one is its object, its id the text of its number."""
 _BANK_ACCOUNT_MEMBERS: Final = (
     *("id", "self", "uuid", "type", "name", "number", "bic", "tag", "metadata", "created_at", "connections"),
 )
@@ -54,12 +54,19 @@ def payin(payment: Payment, refund: Refund | None, base: str) -> dict[str, Any]:
         "status": status.value,
         "provider": _provider(payment),
         "tag": payment.document.get("tag"),
-        "direct_link": f"{base}/direct/{payment.id.hex}" if status in LINKED else None,
+        "direct_link": _page(payment, base) if status in LINKED else None,
         "created_at": time_text(min(payment.created_at, payment.captured_at or payment.created_at)),
         "confirmed_at": time_text(payment.captured_at or payment.created_at) if confirmed else None,
         "denied_at": time_text(payment.updated_at) if status is PayinStatus.DENIED else None,
         "connections": _connections(payment, refund),
     }
+
+
+def _page(payment: Payment, base: str) -> str | None:
+    """Where its buyer pays: here, as long as its money is the sandbox bank's."""
+    if not is_sandbox(payment):
+        return payment.document.get("direct_link")
+    return base + page_path("direct", payment.merchant, payment.id.hex, payment.dialect_id)
 
 
 def _reference(payment: Payment) -> str | None:
@@ -105,15 +112,20 @@ def newest(payment: Payment, refunds: Iterable[Refund]) -> Refund | None:
 # --- the refund ------------------------------------------------------------------------------------------------------
 
 
-def remembered(payment: Payment, tag: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def remembered(
+    payment: Payment, tag: str | None, metadata: Mapping[str, Any] | None, wallet_id: int | None = None
+) -> dict[str, Any]:
     """What a refund must carry along so that it can be printed on its own.
 
+    `wallet_id` is the wallet that gets the money in place of the payer; a WALLET payin goes back to its own.
     `metadata` is kept as JSON text, so that its numbers come back with the digits they came with.
     """
+    if wallet_id is None and payin_type(payment).upper() == WALLET:
+        wallet_id = payment.document.get("wallet_id")
     return {
         "payin_id": int(payment.dialect_id),
         "escrow_id": order_number(payment),
-        "wallet_id": payment.document.get("wallet_id") if payin_type(payment).upper() == WALLET else None,
+        "wallet_id": wallet_id,
         "tag": tag,
         "metadata": None if metadata is None else _encode(metadata).decode(),
     }

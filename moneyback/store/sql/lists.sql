@@ -38,12 +38,16 @@ select merchant_id, id, dialect, reference, version, payments from orders
 where merchant_id = $1 and dialect = $2 and reference = $3;
 
 -- name: list_payments
--- A page of payments.
-select {payment_columns} from payments where {filters} order by {order} limit {limit};
+-- A page of payments. What is skipped is read from the index alone.
+select {payment_columns} from payments where merchant_id = $1 and id in (
+    select id from payments where {filters} order by {order} limit {limit} offset {offset}
+) order by {order};
 
 -- name: list_refunds
--- A page of refunds.
-select {refund_columns} from refunds where {filters} order by {order} limit {limit};
+-- A page of refunds. What is skipped is read from the index alone.
+select {refund_columns} from refunds where merchant_id = $1 and id in (
+    select id from refunds where {filters} order by {order} limit {limit} offset {offset}
+) order by {order};
 
 -- name: count_payments
 -- How many payments a list has.
@@ -120,14 +124,25 @@ on conflict (merchant_id, dialect, kind, id) do update set data = excluded.data,
 delete from documents where merchant_id = $1 and dialect = $2 and kind = $3 and id = $4 returning id;
 
 -- name: list_documents
--- A dialect's objects whose top-level members equal the given ones, by age.
+-- A dialect's objects by age. What is skipped is read from the index alone.
+select data from documents where merchant_id = $1 and dialect = $2 and kind = $3 and number in (
+    select number from documents where merchant_id = $1 and dialect = $2 and kind = $3
+    order by number {direction} limit $4 offset $5
+) order by number {direction};
+
+-- name: list_documents_matching
+-- Those whose top-level members equal the given ones.
 select data from documents
 where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
   and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value)
 order by number {direction} limit $5 offset $6;
 
 -- name: count_documents
--- How many of a dialect's objects have these top-level members.
+-- How many of a dialect's objects there are.
+select count(*) as total from documents where merchant_id = $1 and dialect = $2 and kind = $3;
+
+-- name: count_documents_matching
+-- How many of them have these top-level members.
 select count(*) as total from documents
 where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
   and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value);

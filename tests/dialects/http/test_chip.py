@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moneyback.dialect import Outgoing
-from tests.dialects.chip.test_server import fits
+from tests.dialects.chip.shapes import fits
 from tests.dialects.driver import said
 from tests.dialects.http.server import BOM, FORM, JSON, NOTHING, Product, basic, bearer, form, raw
 

@@ -9,7 +9,7 @@ import pytest
 from moneyback.dialect import Outgoing
 from tests.dialects.driver import said
 from tests.dialects.http.server import BOM, FORM, JSON, NOTHING, Product, basic, bearer, form, multipart, raw
-from tests.dialects.maverick.test_server import fits
+from tests.dialects.maverick.schemas import fits
 
 HERE = {"terminal": {"id": 24}}
 NOT_ALLOWED = (422, "Return Not Allowed")

@@ -653,7 +653,8 @@ def test_the_scheme_is_read_without_case(account: Account, scheme: str):
 
 
 def test_the_link_of_an_open_payin_leads_to_where_the_client_asked(account: Account):
-    open_ = account.see({"dialect_id": str(account.ready["payins"][7]["id"])})
+    unpaid = next(each for each in account.ready["payins"] if each["order_id"] == 500007)
+    open_ = account.see({"dialect_id": str(unpaid["id"])})
     assert open_["direct_link"].startswith(f"{account.face.base_url}/direct/")
 
 

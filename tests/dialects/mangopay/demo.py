@@ -15,6 +15,11 @@ from tests.dialects.driver import Table, misfits, said
 AUTHOR = "9100000001"
 KEY = "0f6a7c1e-9b34-4c52-8c0e-3a5d2f1b7e90"
 
+CREATE = next(
+    each.handle for each in DIALECT.routes if each.method == "POST" and each.path.endswith("}/payins/{PayInId}/refunds")
+)
+"""What refunds a pay-in."""
+
 MEMBERS = [
     "Id",
     "Tag",

@@ -9,9 +9,8 @@ import pytest
 from moneyback.core.refund import State
 from moneyback.dialect import Await, Incoming
 from moneyback.dialects.mangopay import schemas
-from moneyback.dialects.mangopay.server import create_refund
 from tests.dialects.driver import misfits, said, text
-from tests.dialects.mangopay.demo import AUTHOR, KEY, Demo, amounts
+from tests.dialects.mangopay.demo import AUTHOR, CREATE, KEY, Demo, amounts
 
 OTHER = "another-key-of-the-client"
 
@@ -183,13 +182,13 @@ def test_a_request_whose_process_died_is_answered_by_its_refund(state: State):
     arguments = {"ClientId": "demo", "PayInId": payment.dialect_id}
     incoming = Incoming(
         method="POST",
-        path="/",
+        path=f"/v2.01/demo/payins/{payment.dialect_id}/refunds",
         arguments=arguments,
         headers={"idempotency-key": KEY},
         body=amounts(1_000),
         encoding="json",
     )
-    conversation = create_refund(incoming, world.caller)
+    conversation = CREATE(incoming, world.caller)
     ask = next(conversation)
     while not isinstance(ask, Await):
         ask = conversation.send(world.answer(ask))

@@ -17,12 +17,12 @@ from moneyback.core.ledger import Account
 from moneyback.core.payment import Condition
 from moneyback.core.refund import State
 from moneyback.core.refusals import Reason
-from moneyback.dialect import AskRefund, Await, FindPayment, Incoming
+from moneyback.dialect import AskRefund, Await, FindPayment, Incoming, Instant, LoadDocument, SaveDocument
 from moneyback.dialects.mangopay import complaints, wire
-from moneyback.dialects.mangopay.server import PRECEDENCE, create_refund
+from moneyback.dialects.mangopay.refunds import PRECEDENCE
 from moneyback.dialects.mangopay.windows import months_after
 from tests.dialects.driver import MERCHANT, ROADS, START, STRANGER, said
-from tests.dialects.mangopay.demo import AUTHOR, Demo, amounts, consistent, eur, well_formed
+from tests.dialects.mangopay.demo import AUTHOR, CREATE, Demo, amounts, consistent, eur, well_formed
 
 DISPUTED = "Due to repudiations against this transaction, you can not refund this amount"
 
@@ -648,7 +648,7 @@ def test_a_dispute_that_opens_between_sight_and_lock(kind: str, errors: dict[str
 def interrupted(world: Demo, payment: Any, at: type, happens: Any) -> Any:
     """A full refund during which something happens just before an ask of that kind is answered."""
     incoming = {"ClientId": "demo", "PayInId": payment.dialect_id}
-    conversation = create_refund(refund_of(incoming), world.caller)
+    conversation = CREATE(refund_of(incoming), world.caller)
     answer: Any = None
     try:
         while True:
@@ -718,7 +718,9 @@ def test_a_request_with_everything_in_order_asks_for_nothing_it_does_not_need():
     world = Demo()
     payment = world.payin()
     world.done(payment)
-    assert [type(ask) for ask in world.asks] == [FindPayment, AskRefund, Await]
+    kinds = [type(ask) for ask in world.asks]
+    assert kinds[:3] == [FindPayment, AskRefund, Await]
+    assert set(kinds[3:]) == {LoadDocument, SaveDocument, Instant}, "the index of transactions and events, and the date"
 
 
 def test_what_was_said_is_remembered():

@@ -17,18 +17,11 @@ from moneyback.core.payment import Parts, Payment
 from moneyback.core.refund import Event, Grade, State
 from moneyback.dialect import AnswerLost, Call, Figures, Looked, NotConnected, Reply, Sending
 from moneyback.dialects.maverick import DIALECT, received
-from moneyback.dialects.maverick.client import (
-    ANSWERS,
-    CLIENT,
-    FAILURES,
-    REASONS,
-    STATUSES,
-    authorize,
-    capabilities,
-    meaning,
-    refund_call,
-    shares,
-)
+from moneyback.dialects.maverick.answers import ANSWERS, FAILURES, REASONS, STATUSES, meaning
+from moneyback.dialects.maverick.client import CLIENT, authorize, capabilities
+from moneyback.dialects.maverick.listing import list_refunds
+from moneyback.dialects.maverick.reading import fetch
+from moneyback.dialects.maverick.sending import refund_call, release, shares
 from moneyback.dialects.maverick.wire import MONEY_BACK, written
 from moneyback.dialects.maverick.wire import REASONS as PUBLISHED
 from tests.dialects.driver import ROADS, START, Table
@@ -408,10 +401,10 @@ def test_an_id_is_one_segment_of_the_path():
 
 def test_every_refund_is_read_because_an_original_does_not_say_how_it_fared():
     children = [shown(), shown("Declined", id=884), shown("InProgress", id=885), shown("Error", id=886)]
-    captured = shown(id=881, type="Capture")
+    captured = shown(id=881, type="Capture", amount="100.00")
     replies = [as_reply(200, each) for each in children]
     figures = answer_with(CLIENT.read(PAYMENT), as_reply(200, original(captured, *children)), *replies)
-    assert figures == Figures(left=98_01, refund_ids=("883", "884", "885", "886"))
+    assert figures == Figures(left=96_02, refund_ids=("883", "884", "885", "886"))
 
 
 def test_what_is_left_is_counted_from_what_was_captured():
@@ -546,6 +539,7 @@ def test_looking_only_reads():
 def test_what_is_declared():
     assert DIALECT.client is CLIENT
     assert (CLIENT.rung, CLIENT.capabilities) == (1, capabilities)
+    assert (CLIENT.fetch, CLIENT.list_refunds, CLIENT.release) == (fetch, list_refunds, release)
     assert capabilities(PAYMENT).full
     assert capabilities(PAYMENT).partial
     euros = capabilities(a_payment("1", 1, "EUR"))

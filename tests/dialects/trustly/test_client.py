@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,19 +19,16 @@ from moneyback.dialects.trustly import DIALECT
 from moneyback.dialects.trustly.client import (
     ANSWERS,
     CLIENT,
-    MARK_ROOM,
-    REFERENCE_MAX,
     STATUSES,
     authorize,
     capabilities,
-    marked,
     meaning,
     refund_call,
-    unmarked,
 )
+from moneyback.dialects.trustly.marks import MARK_ROOM, REFERENCE_MAX, marked, reference_of, unmarked
 from moneyback.dialects.trustly.received import moment, transaction, transactions
 from moneyback.dialects.trustly.wire import Status
-from tests.dialects.driver import Table
+from tests.dialects.driver import Table, said
 from tests.dialects.loopback import REFUND, Fate, Loopback, a_payment, a_sending, answer_with, as_reply
 
 SAMPLES = Path(__file__).parents[3] / "moneyback" / "dialects" / "trustly" / "samples"
@@ -252,24 +249,21 @@ def test_a_send_is_a_form_to_the_original():
     ],
 )
 def test_the_clients_reference_comes_first_and_wins(own: str | None, sent: str, carries: bool):
-    assert marked(sending(reference=own).refund, MARK) == (sent, carries)
+    assert reference_of(sending(reference=own)) == (sent, carries)
     assert unmarked(sent) == (own or "")
 
 
 @given(own=st.text(max_size=120), generation=st.integers(1, 9999))
 def test_a_mark_is_cut_off_to_the_letter(own: str, generation: int):
     attempt = sending(reference=own, generation=generation)
-    sent, carries = marked(attempt.refund, attempt.mark)
+    sent, carries = reference_of(attempt)
     assert len(sent) <= max(REFERENCE_MAX, len(own))
     assert unmarked(sent) == own or not carries
 
 
 def test_whether_a_mark_fits_does_not_depend_on_the_attempt():
     for own in (LONG, LONGEST):
-        assert (
-            len({marked(sending(reference=own, generation=n).refund, f"mb_{REFUND.hex}_{n}")[1] for n in (1, 9999)})
-            == 1
-        )
+        assert len({marked(own, f"mb_{REFUND.hex}_{n}")[1] for n in (1, 9999)}) == 1
 
 
 def test_credentials_are_a_header():
@@ -697,3 +691,25 @@ def test_no_call_of_a_conversation_carries_credentials():
     assert len(wire.calls) == 6
     assert all(set(call.headers) <= {"accept", "content-type"} for call in wire.calls)
     assert [call.method for call in wire.calls].count("POST") == 1
+
+
+# --- reclaims --------------------------------------------------------------------------------------------------------
+
+
+def test_a_deposit_is_reclaimed_by_its_own_call():
+    """At the provider it is a transaction of type 6, and what takes it back is of type 7."""
+    link = Loopback(Table(DIALECT))
+    body = {"merchantReference": "payout", "paymentType": "Disbursement", "amount": "50.00"}
+    number = said(link.table.call("POST", "/api/v1/establish", body))["transactionId"]
+    deposit = said(link.table.call("POST", f"/api/v1/transactions/{number}/deposit", body))["transactionId"]
+    link.table.now += timedelta(minutes=5)
+    payment = a_payment(deposit, 50_00, "USD", dialect="trustly", document={"transactionType": "6"})
+    before = link.figures(payment)
+    assert (before.left, before.refund_ids) == (50_00, ())
+    (seen,) = link.send(a_sending(payment, payer=20_00))
+    assert (seen.event, seen.grade, seen.amount) == (Event.ACCEPTED, Grade.MARK, 20_00)
+    assert link.calls[-1].path == f"/transactions/{deposit}/reclaim"
+    link.table.bring(link.table.refunds[-1], "succeeded")
+    looked = link.look(a_sending(payment, payer=20_00, state=State.UNKNOWN), before)
+    assert [each.event for each in looked.observations] == [Event.EXECUTED]
+    assert link.figures(payment).left == 30_00

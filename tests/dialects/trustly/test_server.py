@@ -20,7 +20,8 @@ from moneyback.core.refund import ENDED, State
 from moneyback.core.refusals import Failing, Reason, in_precedence
 from moneyback.dialect import AskRefund, Conversation, Fault, Incoming, Outgoing, Presented
 from moneyback.dialects.trustly import DIALECT, capabilities
-from moneyback.dialects.trustly.server import SENTENCES, refund_transaction
+from moneyback.dialects.trustly.refunds import refund_transaction
+from moneyback.dialects.trustly.server import SENTENCES
 from moneyback.dialects.trustly.wire import PROVIDER_CODES, REFUND_SHOWN, Status, milliseconds, minimum
 from tests.dialects.driver import STRANGER, Table, misfits, said
 
@@ -70,7 +71,7 @@ def record_schema(*, numbers: bool) -> dict[str, Any]:
     members |= dict.fromkeys(("createdAt", "processedAt", "completedAt", "updatedAt"), time)
     members |= {
         "transactionId": {"type": "string", "pattern": r"^\d{1,15}$"},
-        "transactionType": enum(2, 3, 4),
+        "transactionType": enum(*range(9), 10),
         "currency": {"const": "USD"},
         "status": enum(*range(9), *range(10, 15)),
         "statusMessage": {"type": "string", "minLength": 1, "maxLength": 120},
@@ -80,11 +81,11 @@ def record_schema(*, numbers: bool) -> dict[str, Any]:
             "required": list(PAYMENT_REQUIRED),
             "properties": {
                 **dict.fromkeys(("amount", "pending", "paid", "refunded", "reversed", "balance"), money),
-                "paymentType": enum(1, 2),
+                "paymentType": enum(*range(1, 7)),
                 "currency": {"const": "USD"},
                 "merchantReference": {"type": "string", "minLength": 1},
                 "verification": {"properties": {"status": enum(1, 2, 3, 4), "mode": enum(1, 2, 3, 4)}},
-                "account": {"properties": {"type": {"const": 1}}},
+                "account": {"properties": {"type": {"enum": [-1, 0, 1, 2]}, "profile": {"enum": [-1, 0, 1, 2]}}},
                 "auth": {"properties": {"status": {"type": "integer"}}},
                 "authorizationStatus": {"type": "number"},
                 "createdAt": time,
@@ -759,10 +760,10 @@ def test_times_are_whole_milliseconds():
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"transactionType": "1"}, "transactionType must be 3 or 2."),
-        ({"transactionType": True}, "transactionType must be 3 or 2."),
-        ({"transactionType": [3]}, "transactionType must be 3 or 2."),
-        ({"failureStatus": 4}, "failureStatus must be 5 or 8."),
+        ({"transactionType": "4"}, "transactionType must be 3 or 2 or 1 or 10 or 6 or 8."),
+        ({"transactionType": True}, "transactionType must be 3 or 2 or 1 or 10 or 6 or 8."),
+        ({"transactionType": [3]}, "transactionType must be 3 or 2 or 1 or 10 or 6 or 8."),
+        ({"failureStatus": 4}, "failureStatus must be 5 or 8 or 6 or 7 or 13."),
         ({"merchantReference": ""}, "merchantReference must be text that is not empty."),
         ({"ip": 7}, "ip must be text that is not empty."),
         ({"AuthorId": "1"}, "A Trustly payment has no AuthorId."),

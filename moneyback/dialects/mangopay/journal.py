@@ -1,0 +1,136 @@
+"""Where a transaction is listed, and what happened to it: the index behind `…/transactions` and `/events`.
+
+An entry says which object is meant, never what it amounts to: the object itself is read when a list is shown. Events of
+what had not ended when it was answered are written down by whoever reads the events next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from moneyback.core.payment import Payment, PaymentKind
+from moneyback.core.refund import Refund
+from moneyback.dialect import (
+    Ask,
+    DropDocument,
+    FindPayment,
+    FindRefund,
+    ListDocuments,
+    LoadDocument,
+    PaymentOf,
+    SaveDocument,
+)
+from moneyback.dialects.mangopay.windows import created
+from moneyback.dialects.mangopay.wire import (
+    PAYIN_STATUSES,
+    STATUSES,
+    author_of,
+    destination_of,
+    is_payout,
+    wallet_of,
+)
+
+EVENTS: Final = "event"
+_UNSETTLED: Final = "unsettled"
+_AT_ONCE: Final = 100
+
+_KINDS: Final = {PaymentKind.PAYIN: "PAYIN", PaymentKind.TRANSFER: "TRANSFER", PaymentKind.PAYOUT: "PAYOUT"}
+_ENDINGS: Final = ("SUCCEEDED", "FAILED")
+
+
+def place(kind: str, identity: str) -> str:
+    """The kind of document under which the transactions of a wallet, a user, a card … are entered."""
+    return f"transactions of {kind} {identity}"
+
+
+def enter(identity: str, places: Iterable[str], kind: str, nature: str) -> Generator[Ask, Any, None]:
+    """List an object in these places; in none of them twice."""
+    for each in dict.fromkeys(places):
+        yield SaveDocument(each, identity, {"Id": identity, "Type": kind, "Nature": nature})
+
+
+def happened(kind: str, identity: str, at: datetime) -> Generator[Ask, Any, None]:
+    """Write an event down, once."""
+    event = {"ResourceId": identity, "EventType": kind, "Date": int(at.timestamp())}
+    yield SaveDocument(EVENTS, f"{kind} {identity}", event)
+
+
+def enter_payment(payment: Payment) -> Generator[Ask, Any, None]:
+    """A pay-in, transfer or payout: listed with its wallets, its users and what it was paid with; its events so far."""
+    yield from enter(payment.dialect_id, _places(payment), _KINDS[payment.kind], "REGULAR")
+    yield from note_payment(payment)
+
+
+def enter_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
+    """A refund, beside the payment it gives back: one that was registered natively is entered with it."""
+    known = yield LoadDocument(place("wallet", str(wallet_of(payment))), payment.dialect_id)
+    if known is None:
+        yield from enter_payment(payment)
+    nature = "REGULAR" if is_payout(refund) else "REFUND"
+    kind = "TRANSFER" if payment.kind is PaymentKind.TRANSFER else "PAYOUT"
+    yield from enter(refund.dialect_id, _places(payment, refund), kind, nature)
+    yield from note_refund(refund, payment)
+
+
+def note_payment(payment: Payment) -> Generator[Ask, Any, None]:
+    """The events of a payment as it stands; what has not ended is looked at again later."""
+    ended = payment.captured_at or payment.updated_at
+    yield from _note(f"{_KINDS[payment.kind]}_NORMAL", payment.dialect_id, created(payment), _word(payment), ended)
+
+
+def note_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
+    """The events of a refund, or of the payout that it is, as it stands."""
+    prefix = "PAYOUT_NORMAL" if is_payout(refund) else f"{_KINDS[payment.kind]}_REFUND"
+    ended = refund.ended_at or refund.updated_at
+    yield from _note(prefix, refund.dialect_id, refund.created_at, STATUSES[refund.state], ended)
+
+
+def catch_up() -> Generator[Ask, Any, None]:
+    """Write down what has become of what had not ended when it was last looked at."""
+    waiting: tuple[dict[str, Any], ...] = yield ListDocuments(kind=_UNSETTLED, limit=_AT_ONCE)
+    for each in waiting:
+        refund: Refund | None = yield FindRefund(each["Id"])
+        if refund is not None:
+            if STATUSES[refund.state] in _ENDINGS:
+                yield from note_refund(refund, (yield PaymentOf(refund.payment)))
+                yield DropDocument(_UNSETTLED, each["Id"])
+            continue
+        payment: Payment | None = yield FindPayment(each["Id"])
+        if payment is not None and _word(payment) in _ENDINGS:
+            yield from settle(payment)
+
+
+def settle(payment: Payment) -> Generator[Ask, Any, None]:
+    """Write down how a payment ended that had not when it was answered."""
+    yield from note_payment(payment)
+    yield DropDocument(_UNSETTLED, payment.dialect_id)
+
+
+def _note(prefix: str, identity: str, begun: datetime, word: str, ended: datetime) -> Generator[Ask, Any, None]:
+    yield from happened(f"{prefix}_CREATED", identity, begun)
+    if word not in _ENDINGS:
+        yield SaveDocument(_UNSETTLED, identity, {"Id": identity})
+        return
+    yield from happened(f"{prefix}_{word}", identity, ended)
+
+
+def _word(payment: Payment) -> str:
+    return PAYIN_STATUSES[payment.condition]
+
+
+def _places(payment: Payment, refund: Refund | None = None) -> Iterable[str]:
+    """The wallets and users on both sides, and the card, mandate or account that was used."""
+    for wallet in (wallet_of(payment), payment.source, payment.fee_wallet if payment.fees else None):
+        if wallet is not None:
+            yield place("wallet", wallet)
+    for user in (author_of(payment), payment.document.get("CreditedUserId")):
+        if user is not None:
+            yield place("user", str(user))
+    for kind in ("Card", "Mandate", "BankAccount"):
+        used = payment.document.get(f"{kind}Id")
+        if used:
+            yield place(kind.lower(), str(used))
+    if refund is not None and (account := destination_of(refund)) is not None:
+        yield place("bankaccount", account)

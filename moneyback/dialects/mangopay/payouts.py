@@ -1,0 +1,243 @@
+"""Payouts: money from a wallet to a bank account.
+
+One that refers to a pay-in (PAYIN_REFUND) gives that pay-in back: it is admitted, held and executed as a refund of it,
+so that all ways of giving back draw on what is left, and only looks like a payout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from moneyback.core.commands import Sighting
+from moneyback.core.payment import Asked, Payment, PaymentKind, condition_reasons
+from moneyback.core.refund import Refund
+from moneyback.dialect import (
+    AddPayment,
+    Ask,
+    AskRefund,
+    Caller,
+    FindPayment,
+    FindRefund,
+    Incoming,
+    NewId,
+    NextNumber,
+    Outgoing,
+    PaymentOf,
+    SeePayment,
+)
+from moneyback.dialects.mangopay import (
+    bankaccounts,
+    calls,
+    complaints,
+    pages,
+    refunds,
+    schemas,
+    transfers,
+    users,
+    wallets,
+)
+from moneyback.dialects.mangopay.calls import Answer
+from moneyback.dialects.mangopay.complaints import Complaint
+from moneyback.dialects.mangopay.members import Members, Stated
+from moneyback.dialects.mangopay.transactions import NOT_THE_OWNER, NOTHING_CREDITED, payout_object
+from moneyback.dialects.mangopay.windows import PAYOUTS
+from moneyback.dialects.mangopay.wire import author_of, initial_credit, is_payout, wallet_of
+
+MODES: Final = ("STANDARD", "INSTANT_PAYMENT", "INSTANT_PAYMENT_ONLY", "RTGS_PAYMENT")
+REFERENCE_MAX: Final = 12
+
+Data = dict[str, Any]
+
+
+class _Body:
+    """A payout as its body states it; complaints stay in `members`."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        body = Members(incoming.body)
+        self.members = body
+        self.author, self.wallet = body.identity("AuthorId"), body.identity("DebitedWalletId")
+        self.account, self.tag = body.identity("BankAccountId"), body.tag()
+        self.funds = body.money("DebitedFunds", least=1) or Stated(0, "")
+        self.fees = body.money("Fees") or Stated(0, "")
+        self.travels = {
+            "BankWireRef": body.text("BankWireRef", longest=REFERENCE_MAX * 3),
+            "ModeRequested": body.word("PayoutModeRequested", MODES) or None,
+        }
+        self.payin = _referred(body)
+        if not body.errors and self.funds.currency != self.fees.currency:
+            body.wrong("Fees.Currency", "The Currency of the Fees is not the Currency of the DebitedFunds")
+
+
+def _referred(body: Members) -> str | None:
+    reference = body.within("PaymentRef")
+    if reference is None:
+        return None
+    reference.word("ReasonType", ("PAYIN_REFUND",), required=True)
+    return reference.identity("ReferenceId")
+
+
+def create_payout(incoming: Incoming, _caller: Caller) -> Answer:
+    """Pay out; one that refers to a pay-in is a refund of it."""
+    body = _Body(incoming)
+    refers = body.payin is not None
+    wrong = complaints.parameters(body.members.errors) if body.members.errors else (yield from _misplaced(body))
+    if refers:
+        asked = wrong if wrong is not None else (yield from _refund_of(body))
+        return (yield from refunds.admit(incoming, asked))
+    if wrong is not None:
+        return wrong
+    return (yield from _pay(body))
+
+
+def create_plain_or_refund(incoming: Incoming, caller: Caller) -> Answer:
+    """A refund keeps its own key; everything else is answered once under it."""
+    members = incoming.body if isinstance(incoming.body, dict) else {}
+    if isinstance(members.get("PaymentRef"), dict):
+        return (yield from create_payout(incoming, caller))
+    return (yield from calls.once(create_payout, incoming, caller))
+
+
+def _misplaced(body: _Body) -> Generator[Ask, Any, Complaint | None]:
+    """What is wrong with whom and what a payout names."""
+    unknown = yield from users.existing("AuthorId", body.author)
+    if unknown is not None:
+        return unknown
+    wallet = yield from wallets.named("DebitedWalletId", body.wallet)
+    if isinstance(wallet, Complaint):
+        return wallet
+    account = yield from bankaccounts.usable(body.account, body.author)
+    if isinstance(account, Complaint):
+        return account
+    if wallet["Currency"] == body.funds.currency:
+        return None
+    words = f"The Wallet's currency {wallet['Currency']} and the DebitedFunds's currency {body.funds.currency}"
+    return complaints.currencies(f"{words} must be the same")
+
+
+def _pay(body: _Body) -> Answer:
+    """An ordinary payout. It has left the wallet; that it has arrived is seen when it is read."""
+    wallet = yield from wallets.named("DebitedWalletId", body.wallet)
+    assert not isinstance(wallet, Complaint)
+    nothing = NOTHING_CREDITED if body.fees.amount >= body.funds.amount else None
+    code = NOT_THE_OWNER if wallet["Owner"] != body.author else nothing
+    document = {
+        "AuthorId": body.author,
+        "Tag": body.tag,
+        "BankAccountId": body.account,
+        "EndToEndId": (yield NewId()).hex,
+        **body.travels,
+    }
+    add = AddPayment(
+        amount=body.funds.amount,
+        currency=body.funds.currency,
+        kind=PaymentKind.PAYOUT,
+        method="BANK_WIRE",
+        fees=min(body.fees.amount, body.funds.amount),
+        dialect_id=str((yield NextNumber())),
+        source=wallet["Id"],
+        fee_wallet=f"FEES_{body.funds.currency}",
+        document={name: value for name, value in document.items() if value is not None},
+    )
+    shown = payout_object((yield from transfers.moved(add, code)))
+    if shown["Status"] == "SUCCEEDED":
+        shown |= {"Status": "CREATED", "ResultCode": None, "ResultMessage": None, "ExecutionDate": None}
+        shown["ModeApplied"] = "PENDING_RESPONSE"
+    return Outgoing(body=shown)
+
+
+def _refund_of(body: _Body) -> Generator[Ask, Any, AskRefund | Complaint]:
+    """The refund that a payout with a reference is, or what speaks against it."""
+    assert body.payin is not None
+    payment: Payment | None = yield FindPayment(body.payin)
+    if payment is None or payment.kind is not PaymentKind.PAYIN:
+        return complaints.absent("PaymentRef.ReferenceId", "PayIn", body.payin)
+    wrong = _unfit(body, payment)
+    if wrong is not None:
+        return wrong
+    seen = Sighting(kind="noted", amount=0, reference=body.payin)
+    yield SeePayment(payment=payment, sighting=seen, document={refunds.PAID_OUT: True})
+    remembered = {
+        "Tag": body.tag,
+        "AuthorId": body.author,
+        "BankAccountId": body.account,
+        **body.travels,
+    }
+    return AskRefund(
+        payment=payment,
+        asked=Asked(wallet=body.funds.amount, fee=-body.fees.amount),
+        currency=payment.currency,
+        destination=body.account,
+        request=remembered,
+        capabilities=lambda _payment: PAYOUTS,
+    )
+
+
+def _unfit(body: _Body, payment: Payment) -> Complaint | None:
+    if author_of(payment) != body.author:
+        return complaints.param_error(AuthorId="Author of the payout is not the author of the initial payin")
+    if wallet_of(payment) != body.wallet:
+        return complaints.param_error(DebitedWalletId="The wallet is not the CreditedWallet of the initial PayIn")
+    if payment.currency != body.funds.currency:
+        return complaints.OTHER_CURRENCY
+    if condition_reasons(payment):
+        return complaints.NOT_SUCCEEDED
+    if payment.disputed:
+        return complaints.DISPUTED
+    return complaints.OVER_CREDITED if body.funds.amount > initial_credit(payment) else None
+
+
+# --- read back -------------------------------------------------------------------------------------------------------
+
+
+def view_payout(incoming: Incoming, _caller: Caller) -> Answer:
+    """A payout, whichever of the two it is."""
+    found = yield from _load(incoming.arguments["PayoutId"])
+    return found if isinstance(found, Complaint) else Outgoing(body=found)
+
+
+def list_returns(incoming: Incoming, _caller: Caller) -> Answer:
+    """Payouts that came back are refunds to the provider. None comes back here."""
+    found = yield from _load(incoming.arguments["PayoutId"])
+    if isinstance(found, Complaint):
+        return found
+    listing = pages.parse_listing(incoming)
+    if isinstance(listing, dict):
+        return complaints.parameters(listing)
+    return pages.answer(incoming, listing, (), 0)
+
+
+def _load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
+    payment: Payment | None = yield FindPayment(identity)
+    if payment is not None and payment.kind is PaymentKind.PAYOUT:
+        return payout_object(payment)
+    refund: Refund | None = None if payment is not None else (yield FindRefund(identity))
+    if refund is None or not is_payout(refund):
+        return complaints.not_found("PayOut", identity)
+    return (yield from refunds.shown(refund, (yield PaymentOf(refund.payment))))
+
+
+ROUTES: Final = (
+    calls.route(
+        "POST",
+        "/payouts/bankwire",
+        create_plain_or_refund,
+        "Pay out to a bank account; with PAYIN_REFUND, give a pay-in back",
+        kind="guarded",
+        asked=schemas.PAYOUT_REQUEST,
+        answered=schemas.PAYOUT,
+        keyed=False,
+    ),
+    *(
+        calls.route("GET", path, view_payout, "View a payout", kind="owned", answered=schemas.PAYOUT)
+        for path in ("/payouts/{PayoutId}", "/payouts/bankwire/{PayoutId}")
+    ),
+    calls.route(
+        "GET",
+        "/payouts/{PayoutId}/refunds",
+        list_returns,
+        "List the returns of a payout",
+        kind="owned",
+        answered=calls.listed(schemas.REFUND),
+    ),
+)
