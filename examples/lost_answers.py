@@ -1,6 +1,6 @@
 """A provider that pays and does not answer, a client that asks again and again, and Moneyback between them.
 
-    .venv/bin/python examples/lost_answers.py
+    .venv/bin/python examples/lost_answers.py [join] [faithful]
 
 Two programs are started on this machine and stopped again: a twin of CHIP that executes every refund and drops the
 answer, and Moneyback in front of it. The client knows CHIP's API and nothing else. It sends the same bytes five times,
@@ -28,6 +28,8 @@ from urllib.request import Request, urlopen
 TIMES = 5
 AMOUNT = 20_00
 PATIENCE_S = 90.0
+LEARNT_S = 3.0
+"""Processes learn of a rail that was added or changed within two seconds."""
 
 
 def main() -> None:
@@ -43,31 +45,40 @@ def main() -> None:
 def tell(place: Path, twin: Mapping[str, Any], moneyback: Mapping[str, Any]) -> None:
     provider = twin["chip"]
     shop = command(place, "keys", "create", "My shop")["merchant"]
-    add_rail(place, shop, provider, "join")
-    command(place, "rails", "front", shop, "chip")
     base = moneyback["native"]["base_url"].removesuffix("/v1") + "/chip/api/v1"
-    key = provider["secret_key"]
-    print(f"CHIP is {provider['base_url']}, Moneyback in front of it {base}\n")
+    print(f"CHIP is {provider['base_url']}, Moneyback in front of it {base}")
+    for story in sys.argv[1:] or ["join", "faithful"]:
+        add_rail(place, shop, provider, story)
+        command(place, "rails", "front", shop, "chip")
+        time.sleep(LEARNT_S)
+        STORIES[story](provider, moneyback, base)
 
-    first = pay(provider)
-    print(f"A purchase of {money(first)} was paid. The client refunds {AMOUNT / 100:.2f} of it, {TIMES} times over:")
+
+def join(provider: Mapping[str, Any], moneyback: Mapping[str, Any], base: str) -> None:
+    """Equal requests are one refund."""
+    lamp = pay(provider)
+    print(f"\nA purchase of {money(lamp)} was paid. The client refunds {AMOUNT / 100:.2f} of it, {TIMES} times over:")
     for number in range(TIMES):
-        status, said = call(base, key, "POST", f"/purchases/{first['id']}/refund/", {"amount": AMOUNT})
-        print(f"  {number + 1}. answered {status}, status {said.get('status')}")
+        refund(base, provider, lamp, number)
     wait_for_rest(moneyback)
-    print(f"CHIP has given back {given_back(provider, first) / 100:.2f}: one refund (duplicates: join)\n")
-    assert given_back(provider, first) == AMOUNT
+    print(f"CHIP has given back {given_back(provider, lamp) / 100:.2f}: one refund (duplicates: join)")
+    assert given_back(provider, lamp) == AMOUNT
 
-    add_rail(place, shop, provider, "faithful")
-    time.sleep(3)  # processes learn of a changed rail within two seconds
-    second = pay(provider)
-    print("The same with duplicates: faithful, and once more than there is money:")
+
+def faithful(provider: Mapping[str, Any], moneyback: Mapping[str, Any], base: str) -> None:
+    """Every request is a refund, as it is at CHIP."""
+    lamp = pay(provider)
+    print(
+        "\nThe same with duplicates: faithful, each when the one before has ended, and once more than there is money:"
+    )
     for number in range(TIMES + 1):
-        status, said = call(base, key, "POST", f"/purchases/{second['id']}/refund/", {"amount": AMOUNT})
-        print(f"  {number + 1}. answered {status}, status {said.get('status', 'refused')}")
-    wait_for_rest(moneyback)
-    print(f"CHIP has given back {given_back(provider, second) / 100:.2f}: all that came in, and no more")
-    assert given_back(provider, second) == second["payment"]["amount"] == TIMES * AMOUNT
+        refund(base, provider, lamp, number)
+        wait_for_rest(moneyback)  # CHIP takes no refund while another is pending
+    print(f"CHIP has given back {given_back(provider, lamp) / 100:.2f}: all that came in, and no more")
+    assert given_back(provider, lamp) == lamp["payment"]["amount"] == TIMES * AMOUNT
+
+
+STORIES = {"join": join, "faithful": faithful}
 
 
 # --- the client ------------------------------------------------------------------------------------------------------
@@ -87,6 +98,13 @@ def pay(provider: Mapping[str, Any]) -> dict[str, Any]:
     status, made = call(provider["base_url"], provider["secret_key"], "POST", paid, {})
     assert status == 200, (status, made)
     return made
+
+
+def refund(base: str, provider: Mapping[str, Any], purchase: Mapping[str, Any], number: int) -> None:
+    """The same bytes every time, sent to Moneyback with the key that CHIP gave out."""
+    path = f"/purchases/{purchase['id']}/refund/"
+    status, said = call(base, provider["secret_key"], "POST", path, {"amount": AMOUNT})
+    print(f"  {number + 1}. answered {status}, {said.get('status', 'refused')}")
 
 
 def given_back(provider: Mapping[str, Any], purchase: Mapping[str, Any]) -> int:

@@ -106,8 +106,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     public: bool = False  # needs no credentials
     guards: Callable[[Incoming], bool] = lambda _incoming: True
     """Whether this request of a guarded route gives money back; one that does not is relayed."""
-    theirs: bool = False
-    """Whether, in front of a provider, it alone shows what a GET names beside refunds of ours: not all is kept here."""
 
 
 # --- what a handler may ask ------------------------------------------------------------------------------------------
@@ -301,6 +299,7 @@ class AddPayment(msgspec.Struct, frozen=True, kw_only=True):
 
     amount: int
     currency: str
+    amount_known: bool = True  # False: it came in, and nobody says how much; `amount` is 0 then
     status: str = "captured"
     method: str | None = None
     order: str | None = None
@@ -325,6 +324,16 @@ class SeePayment(msgspec.Struct, frozen=True, kw_only=True):
     payment: Payment
     sighting: Sighting
     document: Mapping[str, Any] = {}
+
+
+class LeaveToProvider(msgspec.Struct, frozen=True):
+    """From here on only a provider can answer: in front of one the conversation ends. Elsewhere nothing happens: None.
+
+    A GET is relayed. So is a guarded request as long as nothing has come in of the payment with this dialect id, or
+    its provider has none; else it is forbidden.
+    """
+
+    dialect_id: str | None = None
 
 
 class NewKeyPair(msgspec.Struct, frozen=True):
@@ -419,6 +428,7 @@ Ask = (
     | ListDocuments
     | AddPayment
     | SeePayment
+    | LeaveToProvider
     | NewKeyPair
     | Sign
     | ActFor
@@ -641,6 +651,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     caseless: bool = False  # the words of its paths are compared without case; what a `{name}` holds is kept as it is
     payment_document: Callable[[Mapping[str, Any], datetime], Mapping[str, Any]] = lambda data, _now: data
     """Checks and completes `dialect_data` of a payment registered natively. Raises ValueError with a sentence."""
+    wallets: Callable[[Mapping[str, Any], str], tuple[str | None, str | None]] = lambda _document, _currency: (
+        None,
+        None,
+    )
+    """The wallet that a pay-in of this document and currency is credited to, and the one of its fees, where whoever
+    registers it names none. Asked where money is pretended only: what stands on a real wallet its provider knows."""
     resend: Callable[[Notification, Caller], Generator[Ask, Any, tuple[Delivery, ...]]] | None = None
     """What the caller's own hooks are told of a notification that came for its rail: in the provider's form, signed as
     those hooks expect. None: the provider has no hooks that could be kept here."""

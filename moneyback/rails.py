@@ -214,6 +214,10 @@ def discreet(client: Client, names: tuple[str, ...], secrets: tuple[str, ...]) -
     def send(sending: Sending) -> Sent:
         return observed((yield from client.send(sending)))
 
+    def release(sending: Sending) -> Sent:
+        assert client.release is not None
+        return observed((yield from client.release(sending)))
+
     def read(payment: Payment) -> Reading:
         figures: Figures = yield from client.read(payment)
         return replace(figures, sightings=sighted(figures.sightings))
@@ -245,6 +249,7 @@ def discreet(client: Client, names: tuple[str, ...], secrets: tuple[str, ...]) -
         send=send,
         read=read,
         look=look,
+        release=release if client.release is not None else None,
         fetch=fetch if client.fetch is not None else None,
         list_refunds=listed if client.list_refunds is not None else None,
     )

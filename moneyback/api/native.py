@@ -18,6 +18,7 @@ import msgspec
 from moneyback.api.asgi import JSON, encode_json
 from moneyback.api.problems import PROBLEM, problem, reasons, refused
 from moneyback.api.views import (
+    DeliveryView,
     EventView,
     FindingView,
     HistoryView,
@@ -28,6 +29,7 @@ from moneyback.api.views import (
     RefundabilityView,
     RefundView,
     SeenView,
+    delivery_view,
     event_view,
     finding_view,
     history_view,
@@ -50,6 +52,7 @@ from moneyback.core.commands import (
     RequestOrderRefund,
     RequestRefund,
     Resolve,
+    ResolveRelease,
     Result,
     SaveAnswer,
     Saved,
@@ -565,6 +568,30 @@ async def close_payment_case(surface: Surface, asker: Asker, asking: Asking) -> 
     return await _answer_change(surface, asker, key, result)
 
 
+async def resolve_release(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Say what became of a payment's release in doubt: executed, or (after the horizon) not sent."""
+    asked = _shaped(asking.body, Answered)
+    payment = await _own_payment(surface, asker, asking)
+    if isinstance(payment, Answer):
+        return payment
+    key = _keyed(asking, 0.0, _changed)
+    result = await surface.world.store.submit(
+        ResolveRelease(
+            merchant=asker.merchant,
+            payment=payment.id,
+            executed=asked.outcome == "executed",
+            evidence_version=asked.evidence_version,
+            evidence=surface.world.new_id(),
+            by=asker.name,
+            note=asked.note,
+            terms=surface.world.terms,
+            key=key,
+        )
+    )
+    surface.world.due.set()
+    return await _answer_change(surface, asker, key, result)
+
+
 async def _own_payment(surface: Surface, asker: Asker, asking: Asking) -> Payment | Answer:
     id = inward(PAYMENT, asking.arguments["id"])
     payment = await surface.world.store.payment(asker.merchant, id) if id is not None else None
@@ -673,6 +700,13 @@ async def list_findings(surface: Surface, asker: Asker, asking: Asking) -> Answe
         asker.merchant, asking.query.get("rail") or None, open_only=open_only, limit=_limit(asking.query)
     )
     return _page([finding_view(each) for each in found], None)
+
+
+async def list_deliveries(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """What clients' own hooks were told, newest first; with `undelivered`, only what did not arrive."""
+    undelivered = asking.query.get("undelivered", "") not in ("", "false", "0")
+    found = await surface.reads.deliveries(asker.merchant, undelivered=undelivered, limit=_limit(asking.query))
+    return _page([delivery_view(each) for each in found], None)
 
 
 def _book(surface: Surface) -> RailBook:
@@ -1066,6 +1100,16 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         method="POST",
+        path="/v1/payments/{id}/release/resolve",
+        scope="refunds:resolve",
+        handle=resolve_release,
+        summary="Answer the doubt about a release",
+        takes=Answered,
+        gives=PaymentView,
+        keyed=True,
+    ),
+    Endpoint(
+        method="POST",
         path="/v1/orders/{id}/refunds",
         scope="refunds:write",
         handle=create_order_refund,
@@ -1101,6 +1145,15 @@ ENDPOINTS: Final = (
         summary="List differences from providers' lists",
         gives=list[FindingView],
         query=("rail", "all", "limit"),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/deliveries",
+        scope="events:read",
+        handle=list_deliveries,
+        summary="List what clients' own hooks were told",
+        gives=list[DeliveryView],
+        query=("undelivered", "limit"),
     ),
     Endpoint(
         method="DELETE",

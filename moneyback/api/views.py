@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from moneyback.core.ledger import Movement
-from moneyback.core.naming import EVIDENCE, ORDER_REFUND, PAYMENT, REFUND, outward
+from moneyback.core.naming import DELIVERY, EVIDENCE, ORDER_REFUND, PAYMENT, REFUND, outward
 from moneyback.core.payment import Condition, Parts, Payment
 from moneyback.core.plan import Children
 from moneyback.core.records import Case, Dispute, EventRow, External
 from moneyback.core.refund import Attempt, Evidence, Refund, State
+from moneyback.core.release import release_of
+from moneyback.store.deliveries import Delivered
 from moneyback.store.figures import InDoubt, OpenFindings
 from moneyback.store.news import Finding
 from moneyback.store.rails import KeptRail
@@ -88,6 +90,23 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     settled_by: str | None
 
 
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that one of a client's own hooks was told, or is to be told."""
+
+    id: str
+    object: str = "delivery"
+    rail: str
+    hook: str
+    url: str
+    state: Literal["due", "delivered", "given_up"]
+    tries: int
+    status: int | None
+    failure: str | None
+    created_at: datetime
+    next_try_at: datetime | None
+    ended_at: datetime | None
+
+
 class RefundView(msgspec.Struct, frozen=True, kw_only=True):
     """A refund."""
 
@@ -120,6 +139,19 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """How an authorisation is let go. A person's answer to doubt names this `evidence_version`."""
+
+    dialect_id: str
+    state: str
+    requested_at: datetime
+    provider_id: str | None
+    provider_code: str | None
+    message: str | None
+    doubt: Doubt | None
+    evidence_version: int
+
+
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     """A payment with what has left it and what may still be given back."""
 
@@ -139,6 +171,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     excess: int
     refundable: int
     blocked: bool
+    release: ReleaseView | None
     dialect: str
     dialect_id: str
     rail: str
@@ -350,6 +383,7 @@ def payment_view(payment: Payment) -> PaymentView:
         excess=payment.excess,
         refundable=payment.refundable,
         blocked=payment.blocked,
+        release=release_view(payment),
         dialect=payment.dialect,
         dialect_id=payment.dialect_id,
         rail=payment.rail,
@@ -362,6 +396,24 @@ def payment_view(payment: Payment) -> PaymentView:
         captured_at=payment.captured_at,
         created_at=payment.created_at,
         updated_at=payment.updated_at,
+    )
+
+
+def release_view(payment: Payment) -> ReleaseView | None:
+    """The payment's latest release, whatever became of it."""
+    release = release_of(payment)
+    if release is None:
+        return None
+    since = release.doubt_since if release.state is State.UNKNOWN or release.human_since is not None else None
+    return ReleaseView(
+        dialect_id=release.dialect_id,
+        state=release.state.value,
+        requested_at=release.at,
+        provider_id=release.provider_id,
+        provider_code=release.provider_code,
+        message=release.message,
+        doubt=None if since is None else Doubt(since, release.look_at, release.human_since),
+        evidence_version=release.evidence_version,
     )
 
 
@@ -479,6 +531,23 @@ def rail_view(
             for each in doubt
             if each.rail == name
         ],
+    )
+
+
+def delivery_view(told: Delivered) -> DeliveryView:
+    """A delivery without what it says."""
+    return DeliveryView(
+        id=outward(DELIVERY, told.id),
+        rail=told.rail,
+        hook=told.hook,
+        url=told.url,
+        state="delivered" if told.delivered else "due" if told.ended_at is None else "given_up",
+        tries=told.tries,
+        status=told.status,
+        failure=told.failure,
+        created_at=told.created_at,
+        next_try_at=told.due_at,
+        ended_at=told.ended_at,
     )
 
 

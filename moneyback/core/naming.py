@@ -11,6 +11,7 @@ ORDER_REFUND: Final = "ore"
 MERCHANT: Final = "mer"
 EVIDENCE: Final = "evd"
 KEY: Final = "key"
+DELIVERY: Final = "del"
 
 
 def outward(prefix: str, id: UUID) -> str:

@@ -217,7 +217,7 @@ def _take(ink: Ink, refund: Refund, seen: Observation) -> Refund:
     """One observation: dropped when it was taken before, kept without effect when it is old, else it moves."""
     if seen.digest and seen.digest in refund.seen:
         return refund
-    counts = not _outdated(refund, seen)
+    counts = not _outdated(refund, seen) and not _unfenced(ink, refund, seen)
     ink.evidence.append(_evidence(ink, refund, seen, counts))
     refund = replace(
         refund,
@@ -234,6 +234,11 @@ def _take(ink: Ink, refund: Refund, seen: Observation) -> Refund:
         if refund.state is not State.SUCCEEDED:
             return refund
     return _follow(ink, refund, seen)
+
+
+def _unfenced(ink: Ink, refund: Refund, seen: Observation) -> bool:
+    """A counter that moved says something of the one refund that may have moved it: the one that holds the fence."""
+    return seen.grade is Grade.COUNTER and refund.state not in EXECUTED_ONCE and ink.payment.fence != refund.id
 
 
 def _follow(ink: Ink, refund: Refund, seen: Observation) -> Refund:

@@ -132,17 +132,17 @@ OUTCOMES: Final[Mapping[Event, str]] = MappingProxyType(
 
 
 def release_of(payment: Payment) -> Release | None:
-    """The payment's latest release, whatever became of it."""
-    kept = payment.document.get("release")
-    return None if kept is None else msgspec.convert(kept, Release)
+    """The payment's latest release, whatever became of it. A document's own words may mean something else by it."""
+    try:
+        return msgspec.convert(payment.document.get("release"), Release)
+    except msgspec.ValidationError:
+        return None
 
 
 def release_in_flight(payment: Payment) -> Release | None:
-    """The release that holds the payment's fence. What else a document calls so is no business of the engine's."""
-    kept = payment.document.get("release")
-    if payment.fence is None or not isinstance(kept, Mapping) or kept.get("id") != str(payment.fence):
-        return None
-    return msgspec.convert(kept, Release)
+    """The release that holds the payment's fence."""
+    release = None if payment.fence is None else release_of(payment)
+    return release if release is not None and release.id == payment.fence else None
 
 
 def release_mark(id: UUID) -> str:
@@ -502,7 +502,8 @@ def _keep(
     ink: Ink, release: Release, word: str | None = None, data: dict[str, object] | None = None, **facts: Any
 ) -> Release:
     """Write the release on its payment; with a `word` that is an event."""
-    document = {**ink.payment.document, "release": msgspec.to_builtins(release)}
+    kept = msgspec.json.decode(msgspec.json.encode(release))  # as it is read back
+    document = {**ink.payment.document, "release": kept}
     told = {
         "release": str(release.id),
         "dialect_id": release.dialect_id,

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from moneyback.core.commands import Keyed, ObservePayment, RegisterPayment, Replayed, Sighting, Standing
-from moneyback.core.payment import Condition, Payment
+from moneyback.core.payment import Condition, Payment, PaymentKind
 from moneyback.core.refusals import Refusal
 from moneyback.core.registration import own_reference
 from moneyback.dialect import AddPayment, SeenRefund
@@ -55,6 +55,9 @@ async def add_payment(
     document = asked.document if dialect is None else dialect.payment_document(asked.document, now)
     external = tuple((each.provider_id, each.amount) for each in earlier if each.status in ("pending", "succeeded"))
     captured = asked.amount if condition is Condition.CAPTURED else 0
+    wallet, fee_wallet = asked.wallet, asked.fee_wallet
+    if dialect is not None and not rail.real and wallet is None and asked.kind is PaymentKind.PAYIN:
+        wallet, fee_wallet = dialect.wallets(document, asked.currency)
     payment = Payment(
         merchant=merchant,
         id=payment_id,
@@ -70,6 +73,7 @@ async def add_payment(
         condition=condition,
         authorized=0 if condition is Condition.CAPTURED else asked.amount,
         captured=captured,
+        amount_known=asked.amount_known,
         rail_gap=_gap(left, captured, external, sightings),
         fees=asked.fees,
         parts=asked.parts,
@@ -77,8 +81,8 @@ async def add_payment(
         created_at=now,
         updated_at=now,
         scenario=scenario,
-        wallet=asked.wallet,
-        fee_wallet=asked.fee_wallet,
+        wallet=wallet,
+        fee_wallet=fee_wallet,
         kind=asked.kind,
         source=asked.source,
         metadata=asked.metadata,
@@ -96,9 +100,20 @@ async def add_payment(
     assert isinstance(result, Standing | Replayed | Refusal)
     if isinstance(result, Standing) and result.created and scenario is not None and rail.opened is not None:
         await rail.opened(result.payment)  # so that a scripted dispute or return happens without a refund
-    if isinstance(result, Standing) and result.created and sightings:
+    if isinstance(result, Standing) and sightings:  # whoever was quicker may not have recorded them yet
         return replace(result, payment=await see(world, result.payment, sightings, source="registered"))
+    if isinstance(result, Standing) and not result.created:
+        return replace(result, payment=await learn_amount(world, result.payment, asked, source="registered"))
     return result
+
+
+async def learn_amount(world: World, known: Payment, told: AddPayment, *, source: str) -> Payment:
+    """How much came in, told of a payment of which it was not known until now. Any other stays as it is."""
+    is_news = told.amount_known and told.amount > 0 and told.currency == known.currency
+    if known.amount_known or not is_news or told.status != Condition.CAPTURED.value:
+        return known
+    captured = Sighting(kind="captured", amount=told.amount, reference=known.reference)
+    return await see(world, known, (captured,), source=source)
 
 
 async def see(world: World, payment: Payment, sightings: tuple[Sighting, ...], *, source: str) -> Payment:

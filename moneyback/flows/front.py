@@ -40,6 +40,7 @@ from moneyback.dialect import (
     FindPayment,
     FindRefund,
     Incoming,
+    LeaveToProvider,
     NotConnected,
     Outgoing,
     ReleasePayment,
@@ -95,21 +96,23 @@ async def serve_in_front(
     Only the provider knows what we do not. And what would merely pretend here (cancelling a payment, say) it must be
     told, which is no way around us as long as nothing has come in that could be given back.
     """
+    if rail.reading is None:  # it is not known to this process yet, and neither are the payments behind it
+        return unavailable(dialect, incoming)
     if route.kind == "guarded" and not route.guards(incoming):
         return None
     serving = Fronting(world, reads, dialect, incoming, caller, rail, route)
     try:
         said = await answered(serving, route)
     except NotOurs:
-        return None if serving.is_harmless else dialect.fault(Fault.FORBIDDEN, incoming)
+        return None if route.method == "GET" or serving.is_harmless else dialect.fault(Fault.FORBIDDEN, incoming)
     unknown = route.kind == "owned" and said.status == 404  # a hook, say, that its client has not made through us
     return None if unknown or (route.method == "GET" and serving.missed) else said
 
 
 async def relay(world: World, dialect: Dialect, rail: Rail, call: Call, incoming: Incoming) -> Outgoing:
     """The provider's own answer to a client's own call. It is made once, and nothing of it is kept."""
-    if rail.relay is None:
-        return dialect.fault(Fault.NOT_FOUND, incoming)
+    if rail.relay is None:  # not known to this process, or not any more
+        return unavailable(dialect, incoming)
     own = {name: value for name, value in call.headers.items() if name not in _OWN_REQUEST | _OF_ONE_CONNECTION}
     deadline = asyncio.get_running_loop().time() + RELAY_S
     try:
@@ -155,13 +158,11 @@ class Fronting(Serving):
         self._missing: dict[str, bool] = {}  # each id that was named: an id may be a payment's or a refund's
         self._rail = rail
         self._fresh = route.method == "GET"  # who reads wants what the provider would say now
-        self._theirs = self._fresh and route.theirs
         self._asked_for: set[str] = set()
+        self._none_there = False  # the provider has no payment of what is to be left to it
 
     async def ask(self, ask: Ask) -> Any:
         match ask:
-            case FindPayment(dialect_id) if self._theirs:
-                return self._noted(dialect_id, None)
             case FindPayment(dialect_id):
                 return self._noted(dialect_id, await self._find(dialect_id, await super().ask(ask)))
             case FindRefund(dialect_id):
@@ -172,14 +173,24 @@ class Fronting(Serving):
                 return await self._named(await super().ask(ask))
             case SeePayment() | AddPayment() | ReleasePayment():
                 raise NotOurs
+            case LeaveToProvider(dialect_id):
+                await self._see_what_came_in(dialect_id)
+                raise NotOurs
             case Await(refund, seconds):
                 refund, payment = await super().ask(replace(ask, seconds=0 if refund.named else seconds))
-                return await self._name(refund) if self._is_told(refund) else (refund, payment)
+                late = self.dialect.told_at_end and refund.ended and refund.named is None
+                return await self._name(refund) if late else (refund, payment)
             case _:
                 return await super().ask(ask)
 
     def see(self, answer: Any) -> Any:
         return super().see(_as_told(answer))
+
+    async def _read(self, reading: Route, id: str) -> Outgoing | None:
+        try:
+            return await super()._read(reading, id)
+        except NotOurs:  # read to say what became of a refund that was admitted, which is not for the provider to say
+            return None
 
     @property
     def missed(self) -> bool:
@@ -193,7 +204,13 @@ class Fronting(Serving):
     @property
     def is_harmless(self) -> bool:
         """Whether nothing has come in of what the request names: then nothing can be given back by it."""
-        return bool(self.payments) and not any(each.captured for each in self.payments.values())
+        came_in = [each.captured or each.condition is Condition.CAPTURED for each in self.payments.values()]
+        return not any(came_in) if came_in else self._none_there
+
+    async def _see_what_came_in(self, dialect_id: str | None) -> None:
+        if dialect_id is not None:
+            found = self.see(await self.ask(FindPayment(dialect_id)))
+            self._none_there = found is None and self._rail.client.fetch is not None
 
     # --- payments ----------------------------------------------------------------------------------------------------
 
@@ -239,7 +256,7 @@ class Fronting(Serving):
             sightings=fetched.sightings,
         )
         assert isinstance(added, Standing), f"a payment of the provider's was not registered: {added}"
-        return added.payment
+        return added.payment if added.created else await self._catch_up(added.payment, fetched)
 
     async def _catch_up(self, known: Payment, fetched: Fetched) -> Payment:
         """What its provider shows of a payment we know, and of the refunds that were made of it without us."""
@@ -252,7 +269,7 @@ class Fronting(Serving):
     async def _see_again(self, known: Payment, fetched: Fetched) -> Payment:
         now = fetched.payment
         kind, amount = "noted", 0
-        if now.status == Condition.CAPTURED.value and now.amount != known.captured:
+        if now.status == Condition.CAPTURED.value and now.amount_known and now.amount != known.captured:
             kind, amount = "captured", now.amount
         elif now.status == Condition.FAILED.value and known.condition is not Condition.FAILED:
             kind = "failed"

@@ -19,7 +19,7 @@ from moneyback.core.commands import ObservePayment, Sighting, Standing
 from moneyback.core.money import BadAmount, Currency, UnknownCurrency, currency, minor_from_decimal
 from moneyback.core.payment import Payment
 from moneyback.dialect import AddPayment, AnswerLost, Fetched, NotConnected, SeenRefund
-from moneyback.flows.add_payment import add_payment, see
+from moneyback.flows.add_payment import add_payment, learn_amount, see
 from moneyback.flows.adopt import adopt
 from moneyback.flows.drift import listed_since
 from moneyback.flows.measure_refunds import measured_first, measured_refunds
@@ -123,6 +123,7 @@ async def import_one(
 
 async def _catch_up(world: World, news: News, rail: Rail, known: Payment, fetched: Fetched) -> Payment:
     """Refunds and returns that were made since, and whether what remains is explained now."""
+    known = await learn_amount(world, known, fetched.payment, source="import")
     known = await see(world, known, fetched.sightings, source="import")
     for seen in await measured_refunds(world, known, fetched):
         await adopt(world, news, known.merchant, rail, seen, source="import")

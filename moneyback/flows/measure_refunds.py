@@ -32,7 +32,7 @@ async def measured_refunds(world: World, known: Payment, fetched: Fetched) -> tu
     after = await world.store.payment(known.merchant, known.id)
     if payment is None or after is None or payment.version != after.version:
         return tuple(each for each in fetched.refunds if each.amount)
-    return tuple(_measured(fetched, payment, children))
+    return tuple(measured(fetched, payment, children))
 
 
 def measured_first(fetched: Fetched) -> tuple[SeenRefund, ...]:
@@ -49,7 +49,8 @@ def _counts(seen: SeenRefund) -> bool:
     return seen.status in ("pending", "succeeded")
 
 
-def _measured(fetched: Fetched, payment: Payment, children: Children) -> Iterator[SeenRefund]:
+def measured(fetched: Fetched, payment: Payment, children: Children) -> Iterator[SeenRefund]:
+    """The same, by the payment and its refunds as they stand at one moment."""
     ours = {each.provider_id: each for each in children.refunds.values() if each.provider_id is not None}
     unknown = []
     for seen in fetched.refunds:

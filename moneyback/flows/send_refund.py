@@ -171,20 +171,20 @@ async def _call(
     terms = world.terms(payment)
     deadline = began + terms.send_deadline.total_seconds()
     try:
-        seen = await drive(rail.client.send(sending(refund, payment)), _uncancelled(over(payment)), deadline)
+        seen = await drive(rail.client.send(sending(refund, payment)), uncancelled(over(payment)), deadline)
     except NotConnected as error:
         seen = (Observation(event=Event.SEND_FAILED, message=str(error)),)
     except AnswerLost as error:
         seen = (Observation(event=Event.LOST, message=str(error)),)
     if not is_cancelled():  # a call that was not made because we end says nothing of the rail
-        _tell_breaker(world, rail, seen)
+        tell_breaker(world, rail, seen)
     moved = await to_the_end(record(world, refund, payment, seen, source="answer", key=key))
     if moved is not None and (moved.refund.state is State.READY or (terms.fenced and moved.refund.state in ENDED)):
         world.due.set()  # it is to be sent again, or the fence is free and somebody may be waiting behind it
     return moved
 
 
-def _uncancelled(exchange: Exchange) -> Exchange:
+def uncancelled(exchange: Exchange) -> Exchange:
     """Cancelled before its first byte, a call was not made, and its connector says what that means for the refund."""
 
     async def told(call: Call, *, deadline: float) -> Reply:
@@ -198,7 +198,7 @@ def _uncancelled(exchange: Exchange) -> Exchange:
     return told
 
 
-def _tell_breaker(world: World, rail: Rail, seen: tuple[Observation, ...]) -> None:
+def tell_breaker(world: World, rail: Rail, seen: tuple[Observation, ...]) -> None:
     """What became of a send, to the rail's breaker; its opening and its closing are somebody's to know."""
     breaker, now, events = rail.breaker, asyncio.get_running_loop().time(), {each.event for each in seen}
     if breaker is None:

@@ -53,6 +53,7 @@ from moneyback.dialect import (
     IssueToken,
     KeepAnswer,
     KeyedAnswer,
+    LeaveToProvider,
     ListDocuments,
     ListMovements,
     ListPayments,
@@ -76,6 +77,7 @@ from moneyback.dialect import (
 )
 from moneyback.flows.add_payment import add_payment
 from moneyback.flows.await_answer import await_answer
+from moneyback.flows.release import release_payment
 from moneyback.flows.request_refund import await_refund, request_order_refund, request_refund
 from moneyback.flows.sign import draw_key_pair, sign
 from moneyback.flows.world import World
@@ -316,6 +318,8 @@ class Serving:
                 return await self._add_payment(ask)
             case SeePayment():
                 return await self._see_payment(ask)
+            case LeaveToProvider():
+                return None
             case NewKeyPair():
                 return await asyncio.to_thread(draw_key_pair, world.vault, merchant)
             case Sign(sealed, data):
@@ -438,12 +442,9 @@ class Serving:
         return added.payment
 
     async def _release(self, ask: ReleasePayment) -> Payment | Refusal:
-        """Let an authorisation go. The sandbox bank holds none, so ours is all there is to write.
-
-        A real rail is refused: nobody would have told its provider.
-        """
+        """Let an authorisation go. The sandbox bank holds none, so there ours is all there is to write."""
         if self.world.rail(ask.payment.merchant, ask.payment.rail).real:
-            return refuse(Reason.KIND_UNSUPPORTED, payment=ask.payment.id)
+            return await self._release_there(ask)
         now = (await self.world.store.now()).business
         record = msgspec.to_builtins(Release(dialect_id=ask.dialect_id, state=State.SUCCEEDED, at=now))
         released = await self.world.store.submit(
@@ -456,6 +457,12 @@ class Serving:
         )
         assert isinstance(released, Standing | Refusal)
         return released.payment if isinstance(released, Standing) else released
+
+    async def _release_there(self, ask: ReleasePayment) -> Payment | Refusal:
+        payment = await self.world.store.payment(self.caller.merchant, ask.payment.id)
+        if payment is None:
+            return refuse(Reason.PAYMENT_NOT_FOUND, payment=ask.payment.id)
+        return await release_payment(self.world, payment, ask.dialect_id, ask.seconds)
 
     async def _see_payment(self, ask: SeePayment) -> Payment:
         seen = await self.world.store.submit(

@@ -30,6 +30,7 @@ from moneyback.dialect import (
     Incoming,
     IssueToken,
     KeepAnswer,
+    LeaveToProvider,
     Outgoing,
     ReleasePayment,
     Route,
@@ -48,7 +49,7 @@ SHADOW: Final = "shadow"
 REQUEST: Final = "shadow_request"
 """The kind of document by which an equal request is recognised."""
 WRITING: Final = (
-    *(AddPayment, AskOrderRefund, AskRefund, DropDocument, IssueToken, KeepAnswer),
+    *(AddPayment, AskOrderRefund, AskRefund, DropDocument, IssueToken, KeepAnswer, LeaveToProvider),
     *(ReleasePayment, SaveDocument, SeePayment, TakeKey),
 )
 

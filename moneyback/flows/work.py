@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from moneyback.flows.look import expire_lease, look_at_refund, make_due
+from moneyback.flows.release import settle_release
 from moneyback.flows.send_refund import send_due
 from moneyback.flows.world import World
 from moneyback.store.port import StoreUnavailable, Work
@@ -47,6 +48,8 @@ async def _do(world: World, piece: Work) -> None:
                 await expire_lease(world, piece)
             case "due":
                 await make_due(world, piece)
+            case "release":
+                await settle_release(world, piece)
     except StoreUnavailable as error:
         world.log("work_put_off", refund=str(piece.refund), kind=piece.kind, error=str(error))
     except Exception as error:  # raised, nobody would hear of it

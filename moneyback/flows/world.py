@@ -140,8 +140,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     requests: Requests = msgspec.field(default_factory=Requests)
     due: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when there may be work before the worker's next round."""
-    log: Callable[..., None] = lambda *_words, **_figures: None
     vault: Vault | None = None  # what is kept to sign with is sealed in it
+    log: Callable[..., None] = lambda *_words, **_figures: None
     warn: Callable[..., None] = lambda *_words, **_figures: None
     """For what somebody should look into: a word and its figures, as `log` takes them."""
 

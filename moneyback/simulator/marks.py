@@ -14,7 +14,7 @@ import msgspec
 
 from moneyback.core.refund import Refund
 from moneyback.dialects.trustly.marks import unmarked as unmarked_of_trustly
-from moneyback.dialects.truust.client import unmarked as unmarked_of_truust
+from moneyback.dialects.truust.marks import unmarked as unmarked_of_truust
 
 UNMARKED: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
     {"trustly": unmarked_of_trustly, "truust": unmarked_of_truust}

@@ -51,6 +51,14 @@ class Delivered(msgspec.Struct, frozen=True):
     delivered: bool
 
 
+async def list_deliveries(
+    statements: Statements, merchant: UUID, *, undelivered: bool = False, limit: int = 100
+) -> tuple[Delivered, ...]:
+    """A merchant's deliveries, newest first; `undelivered`: only those that did not arrive (yet)."""
+    found = await statements.all(statements.text("list_deliveries"), merchant, undelivered, limit)
+    return tuple(Delivered(*row) for row in found)
+
+
 class Deliveries:
     """Keeps and claims deliveries. Everything here raises StoreUnavailable."""
 
@@ -79,11 +87,6 @@ class Deliveries:
         """Try it again after so much business time."""
         said = (after, status, failure[:FAILURE_MAX])
         await self._statements.one(self._statements.text("put_off_delivery"), due.merchant, due.id, *said)
-
-    async def all(self, merchant: UUID, *, undelivered: bool = False, limit: int = 100) -> tuple[Delivered, ...]:
-        """A merchant's deliveries, newest first."""
-        found = await self._statements.all(self._statements.text("list_deliveries"), merchant, undelivered, limit)
-        return tuple(Delivered(*row) for row in found)
 
     def _due(self, merchant: UUID, id: UUID, url: str, method: str, sealed: bytes, tries: int) -> Due:
         try:

@@ -25,6 +25,7 @@ from moneyback.core.plan import Children, Facts
 from moneyback.core.records import Case, Dispute, EventRow, External, KeyRow, Order
 from moneyback.core.refund import Attempt, Evidence, Refund, State
 from moneyback.core.refusals import Reason, refuse
+from moneyback.core.release import release_in_flight
 from moneyback.store import rows as mapped
 from moneyback.store.gather import (
     PUT_OFF,
@@ -361,6 +362,7 @@ class MemoryStore:
             *(Work("send", each.merchant, each.id, each.payment, each.rail) for each in ready[:limit]),
             *(Work("look", each.merchant, each.id, each.payment, each.rail) for each in looks[:limit]),
             *(Work("due", each.merchant, each.id, each.payment, each.rail) for each in due[:limit]),
+            *_due_releases(rows, now)[:limit],
         )
 
     async def payment(self, merchant: UUID, payment: UUID) -> Payment | None:
@@ -557,6 +559,20 @@ def _past(at: datetime | None, now: datetime) -> bool:
 
 def _reached(at: datetime | None, now: datetime) -> bool:
     return at is not None and at <= now
+
+
+def _due_releases(rows: Rows, now: Now) -> list[Work]:
+    found: list[tuple[datetime, Work]] = []
+    for each in rows.payments.values():
+        release = release_in_flight(each)
+        if release is None or release.id is None:
+            continue
+        work = Work("release", each.merchant, release.id, each.id, each.rail)
+        if release.state is State.SENDING and release.lease_until is not None and release.lease_until < now.real:
+            found.append((release.lease_until, work))
+        elif release.look_at is not None and release.look_at <= now.business:
+            found.append((release.look_at, work))
+    return [work for _, work in sorted(found, key=lambda each: each[0])]
 
 
 def _refunds_of(rows: Rows, payment: tuple[UUID, UUID]) -> list[Refund]:

@@ -19,11 +19,11 @@ from moneyback.core.refund import Attempt, Refund
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One piece of due work on a refund."""
+    """One piece of due work on a refund, or on a release: its lease ran out, or its next look is due."""
 
-    kind: Literal["send", "expire", "look", "due"]
+    kind: Literal["send", "expire", "look", "due", "release"]
     merchant: UUID
-    refund: UUID
+    refund: UUID  # or the release
     payment: UUID
     rail: str
 

@@ -128,6 +128,7 @@ class PostgresStore:
             found += [Work("send", *row) for row in await connection.fetch(self.sql["claim_ready"], limit, lease)]
             found += [Work("look", *row) for row in await connection.fetch(self.sql["claim_looks"], limit, lease)]
             found += [Work("due", *row) for row in await connection.fetch(self.sql["claim_scheduled"], limit)]
+            found += [Work("release", *row) for row in await connection.fetch(self.sql["claim_releases"], limit)]
         return tuple(found)
 
     async def payment(self, merchant: UUID, payment: UUID) -> Payment | None:

@@ -20,6 +20,7 @@ from moneyback.core.refund import Attempt, Evidence, Refund, State
 from moneyback.ids import new_secret
 from moneyback.store import rows
 from moneyback.store.callers import Callers
+from moneyback.store.deliveries import Delivered, list_deliveries
 from moneyback.store.documents import Documents
 from moneyback.store.migrate import sequence_name
 from moneyback.store.news import News
@@ -254,6 +255,10 @@ class Reads:
         """What stands on an account with a limit; 0 when nothing ever moved on it."""
         row = await self._statements.one(self._statements.text("read_balance"), merchant, account, currency)
         return 0 if row is None else int(row["balance"])
+
+    async def deliveries(self, merchant: UUID, *, undelivered: bool = False, limit: int = 100) -> tuple[Delivered, ...]:
+        """What clients' own hooks were told, newest first."""
+        return await list_deliveries(self._statements, merchant, undelivered=undelivered, limit=_bounded(limit))
 
     # --- a dialect's numbers and keys --------------------------------------------------------------------------------
 

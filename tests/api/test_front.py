@@ -262,6 +262,13 @@ async def test_a_guarded_route_says_what_it_guards(shop: Before):
     assert [each.body for each in shop.provider.relayed] == [b'{"to":"bank"}']
 
 
+async def test_a_rail_that_is_not_known_here_yet(shop: Before):
+    del shop.scene.world.own_rails[(shop.scene.merchant, "shop")]
+    for method, path in (("POST", "/payments/p1/refund"), ("GET", "/payments/p1"), ("POST", "/payments")):
+        said = await shop(method, path, json={"amount": 1})
+        assert (said.status_code, said.headers["retry-after"]) == (503, "1")
+
+
 # --- fetched ---------------------------------------------------------------------------------------------------------
 
 

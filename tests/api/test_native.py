@@ -13,10 +13,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from moneyback.api.native import ENDPOINTS, KEY_BYTES_MAX, PAGE_MAX
+from moneyback.core.commands import ArmRelease, Observation, ObserveRelease
 from moneyback.core.money import MINOR_MAX
+from moneyback.core.refund import Event
+from moneyback.dialect import Delivery
 from moneyback.dialects import load_dialects
+from moneyback.ids import new_id
 from moneyback.store.access import SCOPES
+from moneyback.store.deliveries import Deliveries
 from moneyback.store.news import Finding
+from moneyback.vault import Vault
 from tests.api.world import Native, World, refused, without_database
 
 UNKNOWN = "0" * 32
@@ -345,6 +351,7 @@ async def test_refunds_that_cannot_be_read(here: World, shop: Native):
         ("GET", "/v1/payments/{}/refundability", "payment_not_found"),
         ("GET", "/v1/payments/{}/history", "payment_not_found"),
         ("POST", "/v1/payments/{}/cases/1/close", "payment_not_found"),
+        ("POST", "/v1/payments/{}/release/resolve", "payment_not_found"),
         ("GET", "/v1/refunds/{}", "refund_not_found"),
         ("GET", "/v1/refunds/{}/evidence", "refund_not_found"),
         ("POST", "/v1/refunds/{}/cancel", "refund_not_found"),
@@ -552,6 +559,49 @@ async def test_a_person_says_it_was_executed(here: World, shop: Native):
     current = answer | {"evidence_version": said.json()["evidence_version"]}
     assert refused(await shop.post(f"/v1/refunds/{refund['id']}/resolve", current)) == (422, "state_forbids")
     assert len(await shop.executions(payment)) == 1
+
+
+async def release_in_doubt(here: World, shop: Native) -> dict[str, Any]:
+    """An authorised payment whose release was not answered."""
+    payment = await shop.pays(status="authorized")
+    assert payment["release"] is None
+    world, id = here.parts.world, new_id()
+    owner: dict[str, Any] = {"merchant": shop.merchant, "payment": UUID(payment["id"][4:]), "terms": world.terms}
+    await world.store.submit(ArmRelease(**owner, release=id, dialect_id="77", evidence=new_id()))
+    lost = Observation(event=Event.LOST, id=new_id())
+    await world.store.submit(ObserveRelease(**owner, release=id, evidence=new_id(), observations=(lost,)))
+    return await shop.again(payment)
+
+
+async def test_a_person_answers_doubt_about_a_release(here: World, shop: Native):
+    payment = await release_in_doubt(here, shop)
+    release = payment["release"]
+    assert (release["dialect_id"], release["state"], payment["status"]) == ("77", "unknown", "authorized")
+    assert release["doubt"]["since"] and release["doubt"]["next_look_at"] and not release["doubt"]["person_since"]
+    path, version = f"/v1/payments/{payment['id']}/release/resolve", release["evidence_version"]
+    answer = {"outcome": "not_sent", "evidence_version": version, "note": "not on the statement"}
+    assert refused(await shop.post(path, answer)) == (422, "state_forbids")
+    await here.advance(600)
+    asked = (await shop.again(payment))["release"]
+    assert asked["doubt"]["person_since"] is not None
+    assert refused(await shop.post(path, answer)) == (412, "evidence_moved_on")
+    answer |= {"evidence_version": asked["evidence_version"]}
+    said = await shop.post(path, answer, idempotency_key="r-1")
+    found = said.json()["release"]
+    assert (said.status_code, found["state"], found["doubt"]) == (200, "failed", None)
+    assert found["message"] == "not on the statement" and said.json()["status"] == "authorized"
+    again = await shop.post(path, answer, idempotency_key="r-1")
+    assert again.json() == said.json()
+    assert refused(await shop.post(path, answer)) == (422, "state_forbids")
+
+
+async def test_a_person_says_that_a_release_was_executed(here: World, shop: Native):
+    payment = await release_in_doubt(here, shop)
+    version = payment["release"]["evidence_version"]
+    answer = {"outcome": "executed", "evidence_version": version, "note": "on the statement"}
+    said = await shop.post(f"/v1/payments/{payment['id']}/release/resolve", answer)
+    assert (said.status_code, said.json()["release"]["state"], said.json()["status"]) == (200, "succeeded", "failed")
+    await here.assert_clean()
 
 
 async def test_answers_to_doubt_that_cannot_be_read(here: World, shop: Native):
@@ -974,10 +1024,15 @@ REQUESTS: dict[tuple[str, str], Callable[[Any], Request]] = {
         f"/v1/payments/{own['blocked']}/cases/1/close",
         {"note": "seen"},
     ),
+    ("POST", "/v1/payments/{id}/release/resolve"): lambda own: (
+        f"/v1/payments/{own['releasing']}/release/resolve",
+        {"outcome": "executed", "evidence_version": own["version"], "note": "seen"},
+    ),
     ("POST", "/v1/orders/{id}/refunds"): lambda own: ("/v1/orders/o-1/refunds", {}),
     ("POST", "/v1/rails"): lambda own: ("/v1/rails", new_rail(own["account"])),
     ("GET", "/v1/rails"): lambda own: ("/v1/rails", None),
     ("GET", "/v1/findings"): lambda own: ("/v1/findings", None),
+    ("GET", "/v1/deliveries"): lambda own: ("/v1/deliveries", None),
     ("DELETE", "/v1/rails/{name}"): lambda own: ("/v1/rails/chip-my", None),
     ("GET", "/v1/ledger/movements"): lambda own: (f"/v1/ledger/movements?payment={own['payment']}", None),
     ("GET", "/v1/events"): lambda own: ("/v1/events", None),
@@ -1001,6 +1056,8 @@ async def everything(here: World, shop: Native) -> dict[str, Any]:
     await shop.refunds(blocked, 4_000, scenario="return:0")
     found = Finding(rail="sandbox", kind="external", reference="r-1")
     await here.parts.news.note(shop.merchant, found)
+    told = Delivery(url="https://shop.example/hook", hook="h-1")
+    await Deliveries(here.parts.store, Vault(bytes(32))).add(shop.merchant, uuid4(), "sandbox", told)
     await here.settle()
     return {
         "payment": payment["id"],
@@ -1011,6 +1068,7 @@ async def everything(here: World, shop: Native) -> dict[str, Any]:
         "doubted": doubted["id"],
         "version": (await shop.again(doubted))["evidence_version"],
         "blocked": blocked["id"],
+        "releasing": (await release_in_doubt(here, shop))["id"],
         "account": shop.merchant.hex,
     }
 
@@ -1058,7 +1116,7 @@ async def test_their_owner_can_do_all_of_it(here: World, shop: Native):
 async def test_a_key_needs_the_scope_of_what_it_asks(here: World, shop: Native):
     own = dict.fromkeys(("done", "dated", "waiting", "doubted"), f"re_{UNKNOWN}")
     own["account"] = shop.merchant.hex
-    own |= {"payment": f"pay_{UNKNOWN}", "blocked": f"pay_{UNKNOWN}", "version": "1", "reference": "r"}
+    own |= dict.fromkeys(("payment", "blocked", "releasing"), f"pay_{UNKNOWN}") | {"version": "1", "reference": "r"}
     before = await here.books()
     keys = {scope: await here.key(shop.merchant, tuple(set(SCOPES) - {scope})) for scope in SCOPES}
     for endpoint in ENDPOINTS:

@@ -1002,3 +1002,33 @@ def test_every_change_of_a_payment_is_an_event_in_step_with_its_version():
         "payment.excess_fell",
         "payment.case_closed",
     ]
+
+
+# --- a counter -------------------------------------------------------------------------------------------------------
+
+
+def test_a_counter_speaks_for_the_refund_that_holds_the_fence():
+    world = World()
+    payment = world.pay()
+    first, second = world.admit(payment, 3_000), world.admit(payment, 3_000)
+    world.send(first)
+    world.see(first, Event.LOST)
+    world.see(first, Event.SEND_FAILED)
+    assert world.refunds[first.id].state is State.UNKNOWN, "the attempt's outcome is not known"
+    world.see(second, Event.EXECUTED, grade=Grade.COUNTER, amount=3_000)
+    assert world.refunds[second.id].state is State.READY
+    assert not world.refunds[second.id].execution_seen
+    world.see(first, Event.EXECUTED, grade=Grade.COUNTER, amount=3_000)
+    assert world.refunds[first.id].state is State.SUCCEEDED
+
+
+def test_a_counter_says_nothing_of_a_refund_that_gave_its_fence_back():
+    world = World()
+    payment = world.pay()
+    first, second = world.admit(payment, 3_000), world.admit(payment, 3_000)
+    world.send(first)
+    world.see(first, Event.SEND_FAILED)  # ready again: the next may go before it
+    world.send(second)
+    world.see(first, Event.EXECUTED, grade=Grade.COUNTER, amount=3_000)
+    assert world.refunds[first.id].state is State.READY
+    assert not world.evidence[-1].counted

@@ -41,6 +41,7 @@ from moneyback.core.plan import Children, Facts, MoreFacts, Plan, apply
 from moneyback.core.records import Case, Dispute, EventRow, External, KeyRow, Order
 from moneyback.core.refund import HOLDING, Attempt, Event, Evidence, Refund, State
 from moneyback.core.refusals import Reason, Refusal
+from moneyback.core.release import IN_FLIGHT, release_in_flight
 from moneyback.core.sending import mark_of
 
 MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
@@ -386,7 +387,10 @@ class World:
         cases = self.open_cases(payment)
         assert payment.open_cases == sum(kind != "excess" for kind in cases)
         assert payment.excess_case == ("excess" in cases) and cases.count("excess") <= 1
-        if payment.fence is not None:
+        released = release_in_flight(payment)
+        if released is not None:
+            assert released.state in IN_FLIGHT, "an ended release keeps no fence"
+        elif payment.fence is not None:
             assert self.refunds[payment.fence].state in HOLDING, "an ended refund keeps no fence"
         assert sum(ledger.balances(movements).values()) == 0
 

@@ -65,6 +65,7 @@ from moneyback.dialect import (
     IssueToken,
     KeepAnswer,
     KeyedAnswer,
+    LeaveToProvider,
     ListDocuments,
     ListMovements,
     ListPayments,
@@ -321,6 +322,8 @@ class Table:
                 return self._register(ask, MERCHANT, ())
             case SeePayment(payment=payment, sighting=sighting, document=document):
                 return self._see(payment, sighting, document)
+            case LeaveToProvider():
+                return None
             case NewKeyPair():
                 return draw_key_pair(VAULT, self.acting)
             case Sign(sealed, data):

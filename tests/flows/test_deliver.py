@@ -51,7 +51,7 @@ class Office:
         return await deliver_due(self.scene.world, self.deliveries, self.post)
 
     async def shown(self) -> Delivered:
-        (found,) = await self.deliveries.all(self.scene.merchant)
+        (found,) = await self.scene.reads.deliveries(self.scene.merchant)
         return found
 
     async def advance(self, by: timedelta) -> None:
@@ -116,7 +116,9 @@ async def test_what_does_not_arrive_is_tried_again_and_given_up_in_the_end(offic
     shown = await office.shown()
     assert (shown.delivered, shown.status, shown.tries, shown.due_at) == (False, 302, len(AGAIN_AFTER) + 1, None)
     assert shown.ended_at is not None
-    assert [each.id for each in await office.deliveries.all(office.scene.merchant, undelivered=True)] == [shown.id]
+    assert [each.id for each in await office.scene.reads.deliveries(office.scene.merchant, undelivered=True)] == [
+        shown.id
+    ]
 
 
 async def test_who_is_gone_is_not_called_again(office: Office):
@@ -132,7 +134,10 @@ async def test_one_that_breaks_stops_no_other(office: Office):
     await office.add()
     office.post.answers = [RuntimeError("a mistake of ours")]
     assert await office.round() == 2
-    assert sorted(each.delivered for each in await office.deliveries.all(office.scene.merchant)) == [False, True]
+    assert sorted(each.delivered for each in await office.scene.reads.deliveries(office.scene.merchant)) == [
+        False,
+        True,
+    ]
 
 
 # --- the messenger ---------------------------------------------------------------------------------------------------

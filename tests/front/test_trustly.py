@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from moneyback.dialect import Call
+from moneyback.dialects.trustly import refunds, transactions
 from moneyback.flows import front
 from moneyback.flows.adopt import adopt
 from moneyback.flows.drift import listed_since
@@ -322,6 +323,23 @@ async def test_a_provider_that_is_away_is_said_so_before_anything_is_admitted(st
     assert await street.known(number) is None
 
 
+async def test_once_it_is_admitted_no_error_is_told(street: Street, monkeypatch: pytest.MonkeyPatch):
+    """Whoever hears of one sends the refund again. Both ends are broken here, so the answer is in doubt as well."""
+    number = await capture(street)
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(refunds, "refund_record", broken)
+    monkeypatch.setattr(transactions, "refund_record", broken)
+    said = await refund(street, number, amount="20.00")
+    assert said.status in (200, 202), said
+    monkeypatch.undo()
+    await street.advance(5)
+    assert await street.executed(number) == [20_00]
+    assert (await street.known(number))["refunded"] == 20_00
+
+
 # --- the same request again -------------------------------------------------------------------------------------------
 
 
@@ -357,6 +375,20 @@ async def test_a_faithful_rail_gives_back_up_to_what_came_in(faithful: Street, m
     await faithful.settle()
     assert await faithful.executed(number) == [30_00] * 3
     assert [(await see(faithful, each)).json["status"] for each in told] == ["4"] * 3
+
+
+async def test_one_behind_another_is_told_at_once_and_sent_in_its_turn(street: Street):
+    """Trustly takes days: nobody waits for its id of a refund whose turn has not come."""
+    number = await capture(street)
+    first = (await refund(street, number, amount="10.00")).json["transactionId"]
+    second = (await refund(street, number, amount="20.00")).json
+    assert (second["transactionId"][0], second["status"], second["amount"]) == ("9", "1", "20.00")
+    assert await street.executed(number) == [10_00]
+    await street.advance(3)
+    await street.near.sql("update refunds set claimed_until = null where state = 'ready'")
+    await street.advance(5)
+    assert await street.executed(number) == [10_00, 20_00]
+    assert [(await see(street, each)).json["status"] for each in (first, second["transactionId"])] == ["4", "4"]
 
 
 # --- canceling and reclaiming -----------------------------------------------------------------------------------------

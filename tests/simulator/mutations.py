@@ -130,6 +130,7 @@ MUTATIONS = (
         "core/sending.py",
         "    if refund.state is not State.READY or refund.version != command.version or payment.blocked:\n",
         "    if payment.blocked:\n",
+        "chip",
     ),
     Mutation(
         "the fence is let go while the outcome is unknown",

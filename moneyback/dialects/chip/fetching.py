@@ -5,8 +5,10 @@ CHIP lists no refunds and states the amount of none: its Purchase names their Pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
+from moneyback.core.commands import Sighting
 from moneyback.core.payment import Condition
 from moneyback.dialect import AddPayment, AnswerLost, Call, Fetched, Fetching, SeenRefund
 from moneyback.dialects.chip.document import SHOWN, Kept
@@ -47,6 +49,7 @@ def fetch(dialect_id: str) -> Fetching:
         captured_at=moment(shown.payment.paid_on) if shown.payment is not None else None,
         refunds=_refunds(shown),
         left=_left(shown),
+        sightings=tuple(_disputes(shown)),
     )
 
 
@@ -83,6 +86,15 @@ def _left(shown: Purchase) -> int | None:
         return None
     closed = shown.refund_availability == Availability.NONE
     return None if closed and shown.status != Status.REFUNDED else shown.refundable_amount
+
+
+def _disputes(shown: Purchase) -> Iterator[Sighting]:
+    """A chargeback that stands is about the whole payment; one that its history alone names was won."""
+    reference, at = f"{shown.id}:{Status.CHARGEBACK}", moment(shown.updated_on)
+    if shown.status == Status.CHARGEBACK:
+        yield Sighting(kind="dispute_open", amount=_amount(shown), reference=reference, occurred_at=at)
+    elif shown.status in PAID_STATUSES and any(each.status == Status.CHARGEBACK for each in shown.status_history):
+        yield Sighting(kind="dispute_won", amount=0, reference=reference, occurred_at=at)
 
 
 def _document(shown: Purchase, body: bytes) -> Kept:

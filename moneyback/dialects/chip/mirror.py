@@ -95,9 +95,9 @@ def _history(
     history = [_told_as(own, each) for each in shown.get("status_history", ())]
     executed = [each for each in unseen if each.state is State.SUCCEEDED]
     history += [history_entry(Status.REFUNDED, each.ended_at or each.updated_at, each) for each in executed]
-    if history and history[-1]["status"] != present:
-        waiting = next((each.created_at for each in refunds if not each.ended), payment.updated_at)
-        history.append(history_entry(Status(present), waiting))
+    if present != shown.get("status") and (not history or history[-1]["status"] != present):
+        since = next((each.created_at for each in refunds if not each.ended), payment.updated_at)
+        history.append(history_entry(Status(present), since))  # ours to say, and none that CHIP has invented since
     return history
 
 

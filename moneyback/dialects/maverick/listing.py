@@ -73,7 +73,7 @@ def _refunds_among(items: tuple[Record, ...]) -> Generator[Call, Reply, tuple[Se
             continue
         if each.authCode is not None and seen.payment not in captured:
             reply = yield record_call(seen.payment)
-            captured[seen.payment] = original_of(seen.payment, reply).captured
+            captured[seen.payment] = original_of(seen.payment, reply).was_captured
         if each.authCode is None or captured[seen.payment]:
             found.append(seen)
     return tuple(found)

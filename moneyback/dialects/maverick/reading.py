@@ -22,7 +22,6 @@ from moneyback.dialects.maverick.received import Record
 from moneyback.dialects.maverick.registration import fetched_document
 from moneyback.dialects.maverick.wire import CURRENCY, METHOD
 
-CAPTURE: Final = "Capture"
 RETURN: Final = "Return"
 ORIGINALS: Final = ("Auth", "Sale")
 """Types of what can be refunded. Live records of sales are Auths; a filter example of the reference says Sale."""
@@ -81,14 +80,14 @@ def captured_of(original: Record, code: str, known: int | None = None) -> Genera
     They are read only where their sum could mislead: one alone is what `captured` stands for, and a sum that is `known`
     is no news.
     """
-    listed = [received.amount(each.amount, code) for each in original.history if each.type == CAPTURE]
-    if not original.captured or not listed:
+    listed = [received.amount(each.amount, code) for each in original.captures]
+    if not listed:
         return None
-    if None not in listed:
+    if original.captured and None not in listed:
         total = sum(each or 0 for each in listed)
         if len(listed) == 1 or total == known:
             return total
-    children = yield from _children_of(original, CAPTURE, code)
+    children = yield from _children_of(original, received.CAPTURE, code)
     done = [received.amount(each.amount, code) or 0 for each in children if event_of(each) is Event.EXECUTED]
     return sum(done) or None
 
@@ -188,16 +187,18 @@ def _standing(
         raise AnswerLost(f"Maverick's status {original.word!r} is not known")
     if condition is not Condition.AUTHORIZED:
         return condition, 0
-    if original.captured:
-        listed = any(each.type == CAPTURE for each in original.history)
-        captured = (yield from captured_of(original, CURRENCY)) if listed else amount
-        return (Condition.CAPTURED, captured) if captured else (Condition.PROCESSING, 0)
+    if original.was_captured:
+        captured = (yield from captured_of(original, CURRENCY)) if original.captures else amount
+        if captured:
+            return Condition.CAPTURED, captured
+        if original.captured:
+            return Condition.PROCESSING, 0
     reversed_ = original.refunded or any(event_of(each) is Event.EXECUTED for each in returns)
     return (Condition.FAILED if reversed_ else Condition.AUTHORIZED), 0
 
 
 def _captured_at(original: Record) -> datetime | None:
-    first = (received.moment(each.createdOn) for each in original.history if each.type == CAPTURE)
+    first = (received.moment(each.createdOn) for each in original.captures)
     return next((at for at in first if at is not None), None) or received.moment(original.createdOn)
 
 

@@ -17,6 +17,7 @@ from moneyback.core.money import BadAmount, currency, minor_from_decimal
 from moneyback.dialect import Reply
 
 T = TypeVar("T")
+CAPTURE: Final = "Capture"
 _FORM: Final = "%Y-%m-%d %H:%M:%S"
 
 
@@ -75,6 +76,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def of(self) -> str | None:
         """The id of its original, as text."""
         return None if self.parent.id is None else str(self.parent.id)
+
+    @property
+    def captures(self) -> tuple[Entry, ...]:
+        """The Captures it lists, whatever became of them."""
+        return tuple(each for each in self.history if each.type == CAPTURE)
+
+    @property
+    def was_captured(self) -> bool:
+        """Whether some of it was captured, as far as it says: what was given back since may have changed `captured`."""
+        return self.captured or bool(self.captures)
 
     @property
     def word(self) -> str:

@@ -32,6 +32,7 @@ from moneyback.dialect import (
     Sending,
     Sent,
 )
+from moneyback.dialects.trustly.establish import CURRENCIES
 from moneyback.dialects.trustly.fetching import (
     LIST_LAG,
     ask_children,
@@ -315,11 +316,12 @@ def _compared(pre_read: Mapping[str, Any], original: Transaction, children: Sequ
 
 
 def capabilities(payment: Payment) -> Capabilities:
-    """At least 0.99 a refund, the last one included, because the amount is always stated; and nothing but US dollars.
+    """At least 0.99 a refund, the last one included, because the amount is always stated; and nothing but dollars.
 
-    A refund call has no room for a currency (provider docs: Refund transaction), so another one is not sent at all.
+    A refund call has no room for a currency (provider docs: Refund transaction): it is the original's, which is read
+    before, and those are made in US and Canadian dollars only (provider docs: Establish).
     """
-    dollars = payment.currency == "USD"
+    dollars = payment.currency in CURRENCIES
     return Capabilities(full=dollars, partial=dollars, minimum=minimum(payment.currency))
 
 

@@ -15,6 +15,7 @@ from moneyback.dialect import (
     FindPayment,
     FindRefund,
     Incoming,
+    LeaveToProvider,
     NewId,
     NextNumber,
     Outgoing,
@@ -63,11 +64,14 @@ def read_transaction(incoming: Incoming, caller: Caller) -> Conversation:
     In front of Trustly all but refunds of ours are shown by Trustly itself, which alone knows bank and consumer.
     """
     number = incoming.arguments["transactionId"]
-    payment: Payment | None = yield FindPayment(number)
-    if payment is not None:
-        payment = yield from stand(payment)
-        return (yield from _shown(original_record(payment), payment, caller))
     refund: Refund | None = yield FindRefund(number)
+    if refund is None:
+        yield LeaveToProvider()
+    if refund is None or refund.dialect_id != number:  # one that the rail calls so, and our client another way
+        payment: Payment | None = yield FindPayment(number)
+        if payment is not None:
+            payment = yield from stand(payment)
+            return (yield from _shown(original_record(payment), payment, caller))
     if refund is not None:
         payment_of: Payment = yield PaymentOf(refund.payment)
         return (yield from _shown(refund_record(refund, payment_of), payment_of, caller))
@@ -126,7 +130,7 @@ def cancel_transaction(incoming: Incoming, caller: Caller) -> Conversation:
     payment = yield from stand(payment)
     if payment.condition is Condition.CAPTURED:
         return invalid(_past_canceling(payment))
-    # Of what has not come in, whoever holds it decides: in front of Trustly this goes on to Trustly itself.
+    yield LeaveToProvider(number)  # of what has not come in, whoever holds it decides
     released = yield ReleasePayment(payment=payment, dialect_id=str((yield NextNumber())))
     if isinstance(released, Refusal):
         waits = payment.condition is Condition.AUTHORIZED
@@ -195,7 +199,6 @@ ROUTES: Final = (
         method="GET",
         path="/api/v1/transactions/{transactionId}",
         handle=read_transaction,
-        theirs=True,
         accepts=ACCEPTS,
         summary="Read a transaction of any type",
         response_schema=TRANSACTION,

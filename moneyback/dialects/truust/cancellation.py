@@ -1,7 +1,8 @@
 """The two ways in which an order gives money back: its cancellation, and its reimbursement as wallet credit.
 
 Both are refunds of the order's payins like any others, drawn from the same remainder (provider docs: Cancel order,
-Reimburse order).
+Reimburse order). In front of a real Truust both are its own: neither can be made of refunds that we guard, so that
+they are left to it while nothing has come in for the order, and forbidden from then on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from moneyback.dialect import (
     Caller,
     Conversation,
     Incoming,
+    LeaveToProvider,
     NextNumber,
     Outgoing,
     ReleasePayment,
@@ -43,6 +45,7 @@ from moneyback.dialects.truust.wire import (
     PayinStatus,
     can_be_refunded,
     is_sandbox,
+    of_order,
     payin_status,
 )
 from moneyback.dialects.truust.words import NOT_FOUND, invalid, message, refused
@@ -52,6 +55,7 @@ from moneyback.dialects.truust.words import NOT_FOUND, invalid, message, refused
 
 def cancel_order(incoming: Incoming, caller: Caller) -> Conversation:
     """POST /orders/{id}/cancel: all of its payins that were paid are refunded, or none; what is open is let go."""
+    yield LeaveToProvider(of_order(incoming.arguments["id"]))
     order = yield from find_order(incoming.arguments["id"])
     if order is None:
         return NOT_FOUND
@@ -119,6 +123,7 @@ def _let_go(payment: Payment) -> Generator[Ask, Any, None]:
 
 def reimburse_order(incoming: Incoming, caller: Caller) -> Conversation:
     """POST /orders/{id}/reimburse: to a wallet in place of the buyer's own means, so that any type of payin will do."""
+    yield LeaveToProvider(of_order(incoming.arguments["id"]))
     order = yield from find_order(incoming.arguments["id"])
     if order is None:
         return NOT_FOUND

@@ -7,13 +7,10 @@ its answer. A refund that is missing from a list proves nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Mapping
 from datetime import timedelta
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +18,7 @@ from msgspec.structs import replace
 from moneyback.core.commands import Observation, Sighting
 from moneyback.core.money import currency, to_decimal
 from moneyback.core.payment import Capabilities, Payment
-from moneyback.core.refund import Event, Grade, Refund
+from moneyback.core.refund import Event, Grade
 from moneyback.dialect import (
     AnswerLost,
     Call,
@@ -36,8 +33,29 @@ from moneyback.dialect import (
     Sent,
 )
 from moneyback.dialects.truust import received
-from moneyback.dialects.truust.fields import TAG_LENGTH_MAX
+from moneyback.dialects.truust.fetching import fetch
+from moneyback.dialects.truust.listing import LIST_LAG, list_refunds
+from moneyback.dialects.truust.marks import (
+    MARK_MEMBER,
+    NAME,
+    is_crowded,
+    mark_of,
+    marked,
+    marks_of,
+    with_mark,
+    without_members,
+)
+from moneyback.dialects.truust.news import hear
+from moneyback.dialects.truust.reading import (
+    ACCEPT,
+    ask_page_of_refunds,
+    ask_payin,
+    ask_refunds,
+    read_call,
+    segment,
+)
 from moneyback.dialects.truust.received import Payin, Shown
+from moneyback.dialects.truust.releasing import release
 from moneyback.dialects.truust.wire import (
     REFUND_SEEN,
     VERSION,
@@ -48,21 +66,9 @@ from moneyback.dialects.truust.wire import (
 )
 
 PROCESSING: Final = timedelta(minutes=5)
-LIST_LAG: Final = timedelta(minutes=5)
-"""How long a call may be worked on, and a refund be missing from its lists. Truust publishes no figure."""
+"""How long a call may be worked on. Truust publishes no figure."""
 
-MARK_ROOM: Final = 41
-"""A separator, "mb_", 32 hexadecimal digits, "_" and an attempt's number of up to four digits."""
-MARK_MEMBER: Final = "moneyback"
-"""The member of `metadata` that carries our mark as well."""
-_MARKED: Final = re.compile(r"(?:(?P<own>.*)\.)?(?P<refund>mb_[0-9a-f]{32})_(?P<generation>[0-9]{1,4})", re.DOTALL)
-
-_NAME: Final = "truust"
-_PAGE: Final = 100
-_PAGES_MAX: Final = 20
-_ACCEPT: Final[Mapping[str, str]] = MappingProxyType({"accept": "application/json"})
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
-_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 # --- what answers mean -----------------------------------------------------------------------------------------------
 
@@ -104,54 +110,10 @@ def _form(reply: Reply, payment: Payment) -> str:
     return problem.message if (reply.status, problem.message) in ANSWERS else "message"
 
 
-# --- the mark --------------------------------------------------------------------------------------------------------
-
-
-def marked(refund: Refund, mark: str) -> tuple[str, bool]:
-    """The `tag` that is sent, and whether our mark is in it.
-
-    The client's own value comes first. Where both do not fit it goes alone, and the mark is in the metadata only.
-    """
-    own = refund.reference
-    if not own:
-        return mark, True
-    return (own, False) if len(own) + MARK_ROOM > TAG_LENGTH_MAX else (f"{own}.{mark}", True)
-
-
-def with_mark(refund: Refund, mark: str) -> dict[str, Any]:
-    """The `metadata` that is sent: the client's own, and our mark unless the client has a member of that name."""
-    return {MARK_MEMBER: mark} | _own_metadata(refund)
-
-
-def _own_metadata(refund: Refund) -> dict[str, Any]:
-    """What a client of Truust's own API stated, with its numbers' digits; what was said natively stays here."""
-    kept = refund.request.get("metadata") if refund.dialect == _NAME else None
-    found = _decode(kept) if isinstance(kept, str) else None
-    return found if isinstance(found, dict) else {}
-
-
-def unmarked(refund: Mapping[str, Any]) -> dict[str, Any]:
-    """A refund object as its client knows it: our mark cut off its `tag`, and out of its `metadata`."""
-    shown = dict(refund)
-    tag, metadata = shown.get("tag"), shown.get("metadata")
-    if isinstance(tag, str) and (found := _MARKED.fullmatch(tag)):
-        shown["tag"] = found["own"]
-    if isinstance(metadata, Mapping) and _MARKED.fullmatch(str(metadata.get(MARK_MEMBER))):
-        shown["metadata"] = {name: value for name, value in metadata.items() if name != MARK_MEMBER} or None
-    return shown
-
-
-def _marks(shown: Shown) -> Iterator[re.Match[str]]:
-    member = shown.metadata.get(MARK_MEMBER) if isinstance(shown.metadata, Mapping) else None
-    for text in (shown.tag, member):
-        if isinstance(text, str) and (found := _MARKED.fullmatch(text)):
-            yield found
-
-
 def _attempt_of(sending: Sending, shown: Shown) -> int | None:
     """Which attempt of this refund a refund of Truust's is marked as; None when none of it."""
     own = sending.mark.rpartition("_")[0]
-    return next((int(each["generation"]) for each in _marks(shown) if each["refund"] == own), None)
+    return next((generation for refund, generation in marks_of(shown) if refund == own), None)
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------
@@ -187,8 +149,8 @@ def refund_call(sending: Sending) -> Call:
         body["bankaccount_id"] = int(refund.destination)
     return Call(
         method="POST",
-        path=f"{VERSION}/payins/{_segment(payment.reference)}/refund",
-        headers={**_ACCEPT, "content-type": "application/json"},
+        path=f"{VERSION}/payins/{segment(payment.reference)}/refund",
+        headers={**ACCEPT, "content-type": "application/json"},
         body=_encode(body),
     )
 
@@ -269,43 +231,12 @@ def read(payment: Payment) -> Reading:
 
 
 def _ask_payin(payment: Payment) -> Generator[Call, Reply, Payin | None]:
-    """The payin; None when Truust says that there is none."""
-    reply = yield Call(method="GET", path=f"{VERSION}/payins/{_segment(payment.reference)}", headers=_ACCEPT)
-    payin = received.payin(reply)
-    if payin is not None and str(payin.id) == payment.reference:
-        return payin
-    problem = received.problem(reply)
-    if problem is not None and (reply.status, problem.message) == (404, "Not found"):
-        return None
-    raise AnswerLost("Truust did not show the payin")
+    reply = yield from ask_payin(payment.reference)
+    return None if reply is None else received.payin(reply)
 
 
 def _ask_refunds(payment: Payment) -> Generator[Call, Reply, tuple[Shown, ...] | None]:
-    """All refunds of the payin, oldest first; None when there are too many others to find them among.
-
-    Which fields can be searched is not published: where `payin_id` is refused, all refunds since the payin are read,
-    and where it is passed over they are read as well. Whichever came, each row is looked at.
-    """
-    since = (payment.captured_at or payment.created_at) - timedelta(days=1)
-    sorted_ = (("date_begin", since.date().isoformat()), ("order", "created_at"), ("sort", "asc"))
-    searched: tuple[tuple[str, str], ...] = (("search", "payin_id"), ("query", payment.reference), *sorted_)
-    found: dict[str, Shown] = {}
-    for page in range(1, _PAGES_MAX + 1):
-        shown = yield from _ask_page(searched, page)
-        if shown is None and page == 1:
-            searched = sorted_
-            shown = yield from _ask_page(searched, page)
-        if shown is None:
-            raise AnswerLost("Truust did not show the refunds")
-        found.update((each.number, each) for each in shown if str(each.payin_id) == payment.reference)
-        if len(shown) < _PAGE:
-            return tuple(found.values())
-    return None
-
-
-def _ask_page(query: tuple[tuple[str, str], ...], page: int = 1) -> Generator[Call, Reply, tuple[Shown, ...] | None]:
-    whole = (*query, ("page", str(page)), ("per_page", str(_PAGE)))
-    return received.refunds((yield Call(method="GET", path=f"{VERSION}/refunds", query=whole, headers=_ACCEPT)))
+    return (yield from ask_refunds(payment.reference, payment.captured_at or payment.created_at))
 
 
 def _sightings(payment: Payment, payin: Payin, refunds: tuple[Shown, ...]) -> Iterator[Sighting]:
@@ -326,9 +257,9 @@ def _sightings(payment: Payment, payin: Payin, refunds: tuple[Shown, ...]) -> It
 
 def _is_foreign(shown: Shown) -> bool:
     """A refund made elsewhere. One of ours is marked, unless its client left no room in tag and metadata for that."""
-    if any(True for _ in _marks(shown)):
+    if mark_of(shown) is not None:
         return False
-    crowded = len(shown.tag or "") + MARK_ROOM > TAG_LENGTH_MAX
+    crowded = is_crowded(shown.tag or "")
     taken = isinstance(shown.metadata, Mapping) and MARK_MEMBER in shown.metadata
     return not (crowded or taken)
 
@@ -363,7 +294,7 @@ def _ask_known(sending: Sending) -> Generator[Call, Reply, dict[str, Shown]]:
     number = sending.refund.provider_id
     if number is None:
         return {}
-    shown = received.refund((yield Call(method="GET", path=f"{VERSION}/refunds/{_segment(number)}", headers=_ACCEPT)))
+    shown = received.refund((yield read_call(f"refunds/{segment(number)}")))
     if shown is None or shown.number != number or str(shown.payin_id) != sending.payment.reference:
         return {}
     return {number: shown}
@@ -374,7 +305,7 @@ def _ask_marked(sending: Sending) -> Generator[Call, Reply, dict[str, Shown]]:
     tag, fits = marked(sending.refund, sending.mark)
     if not fits or sending.refund.provider_id is not None:
         return {}
-    shown = yield from _ask_page((("search", "tag"), ("query", tag)))
+    shown, _ = yield from ask_page_of_refunds((("search", "tag"), ("query", tag)))
     return {
         each.number: each for each in shown or () if each.tag == tag and str(each.payin_id) == sending.payment.reference
     }
@@ -386,7 +317,7 @@ def _by_counter(sending: Sending, new: list[Shown] | None) -> tuple[Observation,
     if fits or new is None or len(new) != 1:
         return ()
     only, amount = new[0], amount_shown(new[0].amount, sending.refund.currency)
-    if any(True for _ in _marks(only)) or (amount, only.tag) != (sending.refund.payer, tag):
+    if mark_of(only) is not None or (amount, only.tag) != (sending.refund.payer, tag):
         return ()
     adopted = _event_of(only) in (Event.ACCEPTED, Event.EXECUTED)
     return _told_of(sending, [only], Grade.COUNTER) if adopted else ()
@@ -417,7 +348,7 @@ def capabilities(payment: Payment) -> Capabilities:
 
     Which methods have no refunds Truust does not publish; it refuses them itself.
     """
-    return Capabilities(destination_needed=payment.dialect == _NAME and is_bankwire(payment))
+    return Capabilities(destination_needed=payment.dialect == NAME and is_bankwire(payment))
 
 
 def authorize(credentials: Mapping[str, str], call: Call) -> Call:
@@ -425,8 +356,10 @@ def authorize(credentials: Mapping[str, str], call: Call) -> Call:
     return replace(call, headers={**call.headers, "authorization": f"Bearer {credentials['secret_key']}"})
 
 
-def _segment(text: str) -> str:
-    return quote(text, safe="")
+def relay(call: Call) -> Generator[Call, Reply, Reply]:
+    """A client's own call, made for it as it came. Of the answer only what we have added to metadata is left out."""
+    reply = yield call
+    return replace(reply, body=without_members(reply.body))
 
 
 CLIENT: Final = Client(
@@ -439,4 +372,9 @@ CLIENT: Final = Client(
     capabilities=capabilities,
     credentials=("secret_key",),
     authorize=authorize,
+    release=release,
+    fetch=fetch,
+    list_refunds=list_refunds,
+    relay=relay,
+    hear=hear,
 )

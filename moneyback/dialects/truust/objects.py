@@ -11,6 +11,7 @@ import msgspec
 
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import Refund
+from moneyback.dialects.truust.kept import shown
 from moneyback.dialects.truust.wire import (
     LINKED,
     REFUND_SHOWN,
@@ -43,6 +44,9 @@ def payin(payment: Payment, refund: Refund | None, base: str) -> dict[str, Any]:
     It shows no amount, neither its own nor what was refunded: that is the order's and the refunds' affair. A payment
     may be registered after it was captured; a payin is never younger than its confirmation.
     """
+    there = shown(payment.document)
+    if there is not None:
+        return _as_there(payment, refund, there)
     status = payin_status(payment)
     confirmed = payment.condition is Condition.CAPTURED
     return {
@@ -60,6 +64,23 @@ def payin(payment: Payment, refund: Refund | None, base: str) -> dict[str, Any]:
         "denied_at": time_text(payment.updated_at) if status is PayinStatus.DENIED else None,
         "connections": _connections(payment, refund),
     }
+
+
+def _as_there(payment: Payment, refund: Refund | None, there: Mapping[str, Any]) -> dict[str, Any]:
+    """The payin as Truust showed it, with what we know better: that it was paid, or given back, since then."""
+    status, stated = payin_status(payment).value, there.get("status")
+    if payment.condition is not Condition.CAPTURED or (status == PayinStatus.CONFIRMED and stated not in LINKED):
+        status = stated or status
+    connections = there.get("connections")
+    links = dict(connections) if isinstance(connections, Mapping) else {}
+    if refund is not None:
+        links["refund"] = f"{VERSION}/refunds/{refund.dialect_id}"
+    known = {
+        "status": status,
+        "direct_link": there.get("direct_link") if status in LINKED else None,
+        "connections": links,
+    }
+    return {**there, **known}
 
 
 def _page(payment: Payment, base: str) -> str | None:
@@ -137,7 +158,7 @@ def refund_object(refund: Refund) -> dict[str, Any]:
     return {
         "id": int(refund.dialect_id),
         "self": f"{VERSION}/refunds/{refund.dialect_id}",
-        "reference_id": refund.provider_id,
+        "reference_id": refund.trace if refund.named else refund.provider_id,  # in front, Truust's own
         "amount": amount_text(refund.payer, refund.currency),
         "status": status.value,
         "payin_id": kept["payin_id"],

@@ -26,6 +26,7 @@ from moneyback.dialect import (
     FindPayment,
     Incoming,
     Instant,
+    LeaveToProvider,
     ListPayments,
     NextNumber,
     RefundsOf,
@@ -39,6 +40,7 @@ from moneyback.dialects.truust import fields, lists
 from moneyback.dialects.truust.cards import confirm_card, new_card
 from moneyback.dialects.truust.documents import CARD, CUSTOMER, ORDER, Document, named, numbered
 from moneyback.dialects.truust.envelope import ENCODINGS, relayed, said, sent
+from moneyback.dialects.truust.fetching import PAYINS
 from moneyback.dialects.truust.fields import Invalid, missing, parse, wrong
 from moneyback.dialects.truust.lists import Listing, Row, Rows, parse_listing
 from moneyback.dialects.truust.objects import newest, payin
@@ -61,6 +63,7 @@ from moneyback.dialects.truust.wire import (
     is_number,
     is_preauthorised,
     is_sandbox,
+    of_order,
     order_number,
     payin_status,
     payin_type,
@@ -96,6 +99,13 @@ def payins_of(order: str) -> Generator[Ask, Any, list[Payment]]:
         found.extend(page)
         if len(page) < lists.SCANNED_AT_ONCE:
             return found
+
+
+def meet_payins(order: str) -> Generator[Ask, Any, None]:
+    """In front of a real Truust: learn of every payin that an order has there by now. Elsewhere all are known."""
+    found: Payment | None = yield FindPayment(of_order(order))
+    for number in () if found is None else found.document.get(PAYINS, ()):
+        yield FindPayment(number)
 
 
 def answer(payment: Payment, incoming: Incoming, caller: Caller) -> Conversation:
@@ -326,6 +336,8 @@ def cancel_preauth(incoming: Incoming, caller: Caller) -> Conversation:
     payment = yield from find_payin(incoming.arguments["id"])
     if payment is None:
         return NOT_FOUND
+    if payment.condition is not Condition.CAPTURED:
+        yield LeaveToProvider(payment.dialect_id)  # whether it is authorised by now, only Truust knows
     if payin_status(payment) is not PayinStatus.AUTHORIZED:
         return invalid({"payin": ["Only an authorized payin can be released."]})
     number: int = yield NextNumber()
@@ -427,22 +439,8 @@ def _row(payment: Payment, incoming: Incoming) -> Row:
 
 _ONE: Final = f"{VERSION}/payins/{{id}}"
 ROUTES: Final = (
-    Route(
-        method="GET",
-        path=_ONE,
-        handle=read_payin,
-        accepts=ENCODINGS,
-        summary="Read a payin",
-        response_schema=PAYIN_ANSWER,
-    ),
-    Route(
-        method="GET",
-        path=f"{VERSION}/payins",
-        handle=list_payins,
-        accepts=ENCODINGS,
-        summary="List payins",
-        response_schema=PAYIN_LIST,
-    ),
+    relayed("GET", _ONE, read_payin, "Read a payin", PAYIN_ANSWER),
+    relayed("GET", f"{VERSION}/payins", list_payins, "List payins", PAYIN_LIST),
     relayed("POST", f"{VERSION}/payins", create_payin, "Create a payin for an order", PAYIN_ANSWER, PAYIN_REQUEST),
     relayed("PUT", _ONE, sync_payin, "Look at a payin's gateway once more", PAYIN_ANSWER, NOTHING_REQUEST),
     Route(

@@ -25,8 +25,8 @@ from moneyback.dialect import (
     FindRefund,
     Incoming,
     Instant,
+    LeaveToProvider,
     ListRefunds,
-    NextNumber,
     Outgoing,
     RefundsOf,
     Route,
@@ -37,7 +37,7 @@ from moneyback.dialects.truust.envelope import ENCODINGS, said, sent
 from moneyback.dialects.truust.fields import Invalid, Wanted, parse_refund
 from moneyback.dialects.truust.lists import Listing, Row, Rows, parse_listing
 from moneyback.dialects.truust.objects import payin, refund_object, remembered
-from moneyback.dialects.truust.payins import answer, find_payin, payins_of
+from moneyback.dialects.truust.payins import answer, find_payin, meet_payins, payins_of
 from moneyback.dialects.truust.schemas import PAYIN_ANSWER, REFUND_ANSWER, REFUND_LIST, REFUND_REQUEST
 from moneyback.dialects.truust.wallets import account_wallet, balance_of
 from moneyback.dialects.truust.wire import (
@@ -50,7 +50,7 @@ from moneyback.dialects.truust.wire import (
     is_sandbox,
     payin_status,
 )
-from moneyback.dialects.truust.words import NOT_FOUND, invalid, refused
+from moneyback.dialects.truust.words import NOT_FOUND, WORDS, invalid, message, refused
 
 TRIES: Final = 3
 """How often an amount is shared out anew when the payins change between reading them and locking them."""
@@ -83,7 +83,18 @@ def refund_payin(incoming: Incoming, caller: Caller) -> Conversation:
         assert again is not None
         return (yield from answer(again, incoming, caller))
     refund, payment = ended
-    return said(payin(payment, refund, incoming.base), caller)
+    return _refused_there(refund) or said(payin(payment, refund, incoming.base), caller)
+
+
+def _refused_there(refund: Refund) -> Outgoing | None:
+    """What a real Truust has said to the call itself, for a client that would have heard it without us."""
+    if refund.named is None or refund.state is not State.FAILED:
+        return None
+    if refund.failure == "unsupported":
+        return message(403, refund.message or WORDS[Reason.KIND_UNSUPPORTED].sentence)
+    if refund.failure == "invalid":
+        return invalid({"payin": [refund.message or WORDS[Reason.STATE_FORBIDS].sentence]})
+    return None
 
 
 def give_back(path: Payment, wanted: Wanted, caller: Caller) -> Generator[Ask, Any, Made | Outgoing]:
@@ -111,15 +122,12 @@ def _ask(path: Payment, legs: Legs, wanted: Wanted) -> Generator[Ask, Any, Made 
     if len(legs) == 1 or path.order is None:
         result = yield _asking(*legs[0], wanted)
         return _made(result)
-    asks = list[AskRefund]()
-    for payment, amount in legs:
-        number = yield NextNumber()
-        asks.append(_asking(payment, amount, wanted, str(number)))
-    result = yield AskOrderRefund(order=path.order, legs=tuple(asks))
+    asks = tuple(_asking(payment, amount, wanted) for payment, amount in legs)
+    result = yield AskOrderRefund(order=path.order, legs=asks)
     return _made(result)
 
 
-def _asking(payment: Payment, amount: int | None, wanted: Wanted, dialect_id: str | None = None) -> AskRefund:
+def _asking(payment: Payment, amount: int | None, wanted: Wanted) -> AskRefund:
     to = wanted.bankaccount_id if is_bankwire(payment) else None
     return AskRefund(
         payment=payment,
@@ -129,7 +137,6 @@ def _asking(payment: Payment, amount: int | None, wanted: Wanted, dialect_id: st
         metadata=wanted.metadata or {},
         request=remembered(payment, wanted.tag, wanted.metadata),
         distinct=wanted.tag,
-        dialect_id=dialect_id,
     )
 
 
@@ -230,6 +237,8 @@ def _legs(path: Payment, wanted: Wanted) -> Generator[Ask, Any, Legs]:
     """The payin of the path; with `multipayin` what is open of its order's confirmed payins. Raises Invalid."""
     if not wanted.multipayin or path.order is None:
         return ((path, wanted.amount),)
+    if not is_sandbox(path):
+        yield from meet_payins(path.order)
     payins = yield from payins_of(path.order)
     return shared(path, payins, wanted.amount)
 
@@ -278,17 +287,25 @@ def read_refund(incoming: Incoming, caller: Caller) -> Conversation:
 
 
 SEARCHED: Final = ("id", "payin_id", "escrow_id", "tag", "status", "reference_id")
+NAMING: Final = ("id", "tag")
+"""Fields by which a client finds the refund it has asked for: the id it was told, or its own word. At a real Truust its
+word has our mark behind it, and would not be found; and what has not been sent yet is not there at all."""
 SORTED: Final = (*SEARCHED, "created_at", "updated_at", "denied_at")
 _ALL: Final = ListRefunds()
 
 
 def list_refunds(incoming: Incoming, caller: Caller) -> Conversation:
-    """GET /refunds."""
+    """GET /refunds. In front of a real Truust that one lists them, but for what names a refund of ours."""
+    is_named = incoming.asked("search") in NAMING
+    if not is_named:
+        yield LeaveToProvider()
     try:
         listing = parse_listing(incoming, SEARCHED, SORTED)
     except Invalid as bad:
         return invalid(bad.errors)
     rows, total = yield from _listed(listing)
+    if is_named and not total:
+        yield LeaveToProvider()
     return sent(lists.paginated([refund_object(each) for each in rows], total, listing), caller)
 
 

@@ -14,13 +14,16 @@ from moneyback.core.payment import Payment
 from moneyback.dialect import AddPayment, Presented, Samples, SaveDocument
 from moneyback.dialects.truust.documents import BANK_ACCOUNT, CUSTOMER, ESCROW, ORDER
 from moneyback.dialects.truust.documents import WALLET as WALLET_KEPT
+from moneyback.dialects.truust.fetching import PAYINS
 from moneyback.dialects.truust.fields import TAG_LENGTH_MAX
+from moneyback.dialects.truust.kept import SHOWN, is_kept
 from moneyback.dialects.truust.wire import (
     BANKWIRE,
     VERSION,
     WALLET,
     OrderStatus,
     PayinStatus,
+    is_number,
     major,
     order_number,
     payin_type,
@@ -33,6 +36,10 @@ _FAILURES: Final = (PayinStatus.DENIED.value, PayinStatus.CANCELLED.value)
 
 def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, str) and is_number(value)
 
 
 _MEMBERS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
@@ -48,6 +55,8 @@ _MEMBERS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "reimbursing": (lambda value: isinstance(value, bool), "true or false"),
     "reimburses": (_text, "text that is not empty"),
     "failure_status": (lambda value: value in _FAILURES, " or ".join(_FAILURES)),
+    SHOWN: (is_kept, "a payin as JSON text"),
+    PAYINS: (lambda value: isinstance(value, list) and all(map(_number, value)), "a list of numbers as text"),
 }
 
 
@@ -58,7 +67,7 @@ def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, An
     `wallet_id` (of a WALLET payin), `refundable` (whether its method can be refunded, in place of what its type says),
     `failure_status` (DENIED, the default, or CANCELLED: what a failed payment shows), `open` (an authorised one whose
     buyer has yet to pay shows as CREATED), `direct_link` (a real provider's page, while it is not paid). `reimbursing`
-    and `reimburses` are left there by this API's own calls.
+    and `reimburses` are left there by this API's own calls, `shown` and `payins` by whoever reads a payin at Truust.
     """
     if unfamiliar := sorted(set(data) - set(_MEMBERS)):
         raise ValueError(f"A Truust payment has no {', '.join(unfamiliar)}.")

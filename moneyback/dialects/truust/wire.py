@@ -16,7 +16,15 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from moneyback.core.money import BadAmount, Currency, currency, minor_from_decimal, to_decimal, to_major
+from moneyback.core.money import (
+    BadAmount,
+    Currency,
+    UnknownCurrency,
+    currency,
+    minor_from_decimal,
+    to_decimal,
+    to_major,
+)
 from moneyback.core.payment import Capabilities, Condition, Payment
 from moneyback.core.refund import Event, State
 from moneyback.dialect import release_of
@@ -202,6 +210,24 @@ def amount_shown(value: object, code: str) -> int | None:
         return None
 
 
+_CURRENCIES: Final[Mapping[str, str]] = MappingProxyType({"€": "EUR", "£": "GBP"})
+"""A dollar sign is several countries'."""
+
+
+def amount_named(value: object) -> tuple[int, str | None] | None:
+    """Minor units and currency of a text that names its currency; None for any other. Of a `$` only the amount is."""
+    found = _SHOWN.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or found["unit"] is None:
+        return None
+    unit = found["unit"]
+    code = _CURRENCIES.get(unit, "USD" if unit == "$" else unit)
+    try:
+        minor = amount_minor(found["number"].replace(",", ""), currency(code))
+    except (BadAmount, UnknownCurrency):
+        return None
+    return minor, None if unit == "$" else code
+
+
 # --- orders and payouts -----------------------------------------------------------------------------------------------
 
 
@@ -262,6 +288,14 @@ def order_number(payment: Payment) -> int:
 def is_named_order(number: str) -> bool:
     """Whether a number may stand for the text of an order; which text cannot be told from it."""
     return is_number(number) and _NAMED_ORDERS <= int(number) < _NAMED_ORDERS + 10**14
+
+
+def of_order(number: str) -> str:
+    """What an order's payin is asked for by where its own number is not known: the one in which its money came in."""
+    return f"{OF_ORDER}{number}"
+
+
+OF_ORDER: Final = "orders/"
 
 
 def page_path(kind: str, merchant: UUID, secret: str, number: int | str) -> str:

@@ -87,7 +87,7 @@ where v.expected <> v.found
 order by s.id, v.kind;
 
 -- name: verify_payment_rows
--- What a payment says of the rows that hang on it: external refunds, disputes, cases, the fence, its last writer.
+-- What a payment says of the rows that hang on it: external refunds, disputes, cases, the fence, a release in flight.
 select v.kind, p.id::text as object, v.expected, v.found
 from payments p
 left join lateral (
@@ -104,13 +104,16 @@ left join lateral (
 ) as c on true
 left join refunds f on f.merchant_id = p.merchant_id and f.id = p.fence and f.payment_id = p.id
     and f.state not in ('succeeded', 'returned', 'failed', 'canceled')
+left join attempts a on a.merchant_id = p.merchant_id and a.refund_id = p.fence and a.kind = 'release'
+    and p.details #>> '{document,release,id}' = p.fence::text and a.outcome = case p.details #>> '{document,release,state}'
+        when 'sending' then 'armed' when 'pending' then 'accepted' when 'unknown' then 'unknown' end
 cross join lateral (values
     ('payment.externals', coalesce(x.amount, 0)::text, p.external::text),
     ('payment.disputes_open', coalesce(d.open, 0)::text, p.disputed::text),
     ('payment.disputes_lost', coalesce(d.lost, 0)::text, p.clawed_back::text),
     ('payment.open_cases', c.others::text, p.open_cases::text),
     ('payment.excess_case', (c.excess > 0)::text, p.excess_case::text),
-    ('payment.fence', f.id::text, p.fence::text)
+    ('payment.fence', coalesce(f.id, a.refund_id)::text, p.fence::text)
 ) as v (kind, expected, found)
 where p.merchant_id = $1 and p.id > $2 and p.id <= $3 and v.expected is distinct from v.found
 order by p.id, v.kind;
@@ -277,7 +280,12 @@ from (
     union all
     select 'attempt.refund', a.refund_id::text || ' ' || a.generation, a.refund_id::text
     from attempts a left join refunds r on r.merchant_id = a.merchant_id and r.id = a.refund_id
-    where a.merchant_id = $1 and r.id is null
+    where a.merchant_id = $1 and r.id is null and a.kind = 'refund'
+    union all
+    -- A release has no row: while a provider may have it, it holds its payment's fence.
+    select 'attempt.release', a.refund_id::text || ' ' || a.generation, a.refund_id::text
+    from attempts a left join payments p on p.merchant_id = a.merchant_id and p.fence = a.refund_id
+    where a.merchant_id = $1 and p.id is null and a.kind = 'release' and a.outcome in ('armed', 'accepted', 'unknown')
     union all
     select 'evidence.payment', e.id::text, e.payment_id::text
     from evidence e left join payments p on p.merchant_id = e.merchant_id and p.id = e.payment_id

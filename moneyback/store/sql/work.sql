@@ -38,3 +38,18 @@ returning r.merchant_id, r.id, r.payment_id, r.rail;
 -- Refunds whose date has come in business time.
 select merchant_id, id, payment_id, rail from refunds
 where state = 'scheduled' and due_at <= business_now() order by due_at limit $1;
+
+-- name: claim_releases
+-- Releases whose lease ran out in real time, or whose next look is due in business time. Two may look at once: it counts
+-- as one look. What a document calls its release is one only if it holds the payment's fence.
+with open_ones as (
+    select merchant_id, id, rail, fence, details #> '{document,release}' as release from payments
+    where details #>> '{document,release,state}' in ('sending', 'pending', 'unknown')
+), due as (
+    select merchant_id, id, rail, fence, release, case when fence::text = release ->> 'id' then
+        case release ->> 'state' when 'sending' then (release ->> 'lease_until')::timestamptz < clock_timestamp()
+            else (release ->> 'look_at')::timestamptz <= business_now() end end as is_due
+    from open_ones
+)
+select merchant_id, fence, id, rail from due where is_due
+order by coalesce(release ->> 'look_at', release ->> 'lease_until') limit $1;

@@ -11,7 +11,7 @@ from moneyback.dialects.chip.client import CLIENT, profile
 from moneyback.dialects.chip.fetching import fetch
 from moneyback.dialects.chip.received import moment
 from moneyback.dialects.chip.wire import Status
-from tests.dialects.chip.test_client import MADE, NOW, NUMBER, error, refunded
+from tests.dialects.chip.test_client import MADE, NOW, NUMBER, PAYMENT, error, refunded
 from tests.dialects.chip.test_client import shown as purchase
 from tests.dialects.driver import START, Table, text
 from tests.dialects.loopback import a_payment, answer_with, as_reply
@@ -65,6 +65,17 @@ def test_a_status_nobody_knows_has_brought_nothing_in():
 @pytest.mark.parametrize("paid", [None, {"amount": 7_000, "currency": "EUR"}, {"amount": 0, "currency": "MYR"}])
 def test_what_was_paid_in_another_currency_is_no_figure_of_this_one(paid: Any):
     assert fetched(payment=paid).payment.amount == 25_000
+
+
+def test_a_chargeback_is_about_all_of_it_until_it_is_won():
+    stands = fetched(status="chargeback")
+    assert [(each.kind, each.amount) for each in stands.sightings] == [("dispute_open", 25_000)]
+    history = [{"status": word, "timestamp": NOW} for word in ("paid", "chargeback", "paid")]
+    won = fetched(status_history=history)
+    assert [(each.kind, each.amount) for each in won.sightings] == [("dispute_won", 0)]
+    (told,) = answer_with(CLIENT.read(PAYMENT), as_reply(200, shown(status="chargeback"))).sightings[-1:]
+    assert {each.reference for each in (*stands.sightings, *won.sightings)} == {told.reference}
+    assert fetched().sightings == ()
 
 
 def test_refunds_are_named_and_nobody_says_how_much_each_was():

@@ -66,6 +66,16 @@ def test_what_was_captured_is_told_by_the_captures(captures: list[dict[str, Any]
     assert fetched(*captures, asked=asked).payment.amount == amount
 
 
+def test_what_was_captured_stays_so_when_its_original_no_longer_says_it():
+    """Maverick does not say what an original shows of a capture once all of it was given back."""
+    done, back = capture(), shown(amount="100.00")
+    found = fetched(done, back, asked=(back, done), captured=False, refunded=True)
+    assert (found.payment.status, found.payment.amount) == ("captured", 100_00)
+    assert [each.amount for each in found.refunds] == [100_00]
+    failed = capture(status="Declined")
+    assert fetched(failed, asked=(failed,), captured=False).payment.status == "authorized"
+
+
 def test_captures_that_all_failed_are_still_under_way():
     captures = (capture(status="Declined"), capture(883, status="InProgress"))
     found = fetched(*captures, asked=captures)

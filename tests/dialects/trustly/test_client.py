@@ -277,6 +277,7 @@ def test_what_the_client_declares():
     assert DIALECT.client is CLIENT
     assert CLIENT.rung == 2
     dollars, euros = capabilities(PAYMENT), capabilities(a_payment("1", 100, "EUR"))
+    assert capabilities(a_payment("1", 100, "CAD")) == dollars
     assert (dollars.full, dollars.partial, dollars.minimum, dollars.minimum_spares_rest) == (True, True, 99, False)
     assert (euros.full, euros.partial) == (False, False)
 

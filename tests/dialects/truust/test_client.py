@@ -20,16 +20,13 @@ from moneyback.dialects.truust import DIALECT
 from moneyback.dialects.truust.client import (
     ANSWERS,
     CLIENT,
-    MARK_MEMBER,
-    MARK_ROOM,
     authorize,
     capabilities,
-    marked,
     meaning,
     refund_call,
-    unmarked,
 )
 from moneyback.dialects.truust.fields import TAG_LENGTH_MAX
+from moneyback.dialects.truust.marks import MARK_MEMBER, MARK_ROOM, marked, unmarked
 from moneyback.dialects.truust.received import moment, payin, refunds
 from moneyback.dialects.truust.wire import REFUND_SEEN, amount_shown, amount_text
 from tests.dialects.driver import ROADS, START, Table, said, text
