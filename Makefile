@@ -20,7 +20,7 @@ run: .venv/installed ## start the sandbox: payments to refund in every dialect, 
 	@exec $(IN_VENV) -m moneyback sandbox $(ARGS)
 
 test: .venv/installed-dev ## run the tests; ARGS="tests/core -x" runs some of them
-	$(IN_VENV) -m pytest -q $(ARGS)
+	$(IN_VENV) -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/installed-dev ## format, lint, types, layers, generated pages
 	$(IN_VENV) -m ruff format --check $(CODE)

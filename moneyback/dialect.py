@@ -106,6 +106,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     public: bool = False  # needs no credentials
     guards: Callable[[Incoming], bool] = lambda _incoming: True
     """Whether this request of a guarded route gives money back; one that does not is relayed."""
+    theirs: bool = False
+    """Whether, in front of a provider, it alone shows what a GET names beside refunds of ours: not all is kept here."""
 
 
 # --- what a handler may ask ------------------------------------------------------------------------------------------
@@ -476,6 +478,8 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     refund: Refund
     mark: str  # of this attempt
     key: str  # of this refund, the same for every attempt
+    pre_read: Mapping[str, Any] = {}
+    """What was read before this attempt was armed, as `look` is given it; empty where nothing was."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -483,6 +487,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     left: int | None = None
     refund_ids: tuple[str, ...] | None = None
+    seen: tuple[str, ...] | None = None
+    """Whatever else is there before sending and must not be taken for ours afterwards, in the connector's words."""
     sightings: tuple[Sighting, ...] = ()
 
 

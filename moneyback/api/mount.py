@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import msgspec
@@ -42,6 +42,8 @@ BODY_PATIENCE_S: Final = 30.0
 """How long a client may take to send its body."""
 RELAYED_BODY_MAX: Final = 16 << 20
 """What a client may send through us to its provider: documents are scanned in a few megabytes."""
+TAIL: Final = 3
+"""By how many last segments a guarded path is known again: the resource, its id, and what is done to it."""
 NOBODY: Final = Caller(merchant=UUID(int=0))
 """Who calls a public route without credentials: owns nothing."""
 
@@ -71,6 +73,11 @@ class Paths:
         for route in routes:
             template = segments(route.path)
             self._by_length.setdefault(len(template), []).append((template, route))
+        self._guarded = {
+            tuple(part.casefold() for part in segments(route.path)[-TAIL:])
+            for route in routes
+            if route.kind == "guarded"
+        }
         for shapes in self._by_length.values():
             shapes.sort(key=lambda shape: [part.startswith("{") for part in shape[0]])
 
@@ -83,6 +90,22 @@ class Paths:
                 found.setdefault(route.method, (route, held))
         return Found(found)
 
+    def is_like_guarded(self, given: tuple[str, ...]) -> bool:
+        """Whether a path nobody serves ends as one that gives money back does.
+
+        A provider may understand other spellings than we do: another version, another case, dots, escapes. None of them
+        is a way around us.
+        """
+        plain: list[str] = []
+        for part in given:
+            for word in _unescaped(part).casefold().split("/"):
+                named = word.partition(";")[0].strip()
+                if named == "..":
+                    plain = plain[:-1]
+                elif named not in ("", "."):
+                    plain.append(named)
+        return any(_ends_alike(tail, plain) for tail in self._guarded)
+
     def _held(self, template: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str] | None:
         held: dict[str, str] = {}
         for part, value in zip(template, given, strict=True):
@@ -91,6 +114,21 @@ class Paths:
             elif part != value and not (self._caseless and part.casefold() == value.casefold()):
                 return None
         return held
+
+
+def _unescaped(part: str) -> str:
+    """A part of a path with every escape undone, however often it was escaped."""
+    while (plain := unquote(part)) != part:
+        part = plain
+    return part
+
+
+def _ends_alike(tail: tuple[str, ...], plain: list[str]) -> bool:
+    """Whether a path ends like this guarded one, whatever its `{name}` segments hold."""
+    end = plain[-len(tail) :]
+    if len(end) < len(tail):
+        return False
+    return all(part.startswith("{") or part == word for part, word in zip(tail, end, strict=True))
 
 
 class _Refused(Exception):
@@ -145,6 +183,8 @@ class Mount:
             chosen = found.route(incoming.method)
             if (chosen is None or chosen[0].kind == "relayed") and clean:
                 front = await self._front(incoming)
+                if front is not None and chosen is None and self._paths.is_like_guarded(given):
+                    raise _Refused(Fault.NOT_FOUND, "It is written like a call that is decided here.")
                 if front is not None:
                     raw = await self._raw(scope, receive, RELAYED_BODY_MAX)
                     return await self._relay(scope, front, incoming, raw)

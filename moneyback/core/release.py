@@ -239,10 +239,7 @@ def _forbidden(payment: Payment) -> Refusal | None:
     figures: dict[str, Any] = {"condition": payment.condition.value, "captured": payment.captured}
     if payment.condition is not Condition.AUTHORIZED or payment.captured or payment.held:
         return refuse(Reason.STATE_FORBIDS, **figures, held=payment.held)
-    earlier = release_of(payment)
-    if earlier is not None and earlier.state is not State.FAILED:
-        return refuse(Reason.STATE_FORBIDS, **figures, release=earlier.state.value)
-    if payment.fence is not None or payment.blocked:
+    if payment.fence is not None or payment.blocked:  # the fence of an earlier release that is still in flight
         return refuse(Reason.STATE_FORBIDS, **figures, fence=payment.fence, blocked=payment.blocked)
     return None
 

@@ -30,7 +30,11 @@ def take_fence(command: TakeFence, facts: Facts, now: Now) -> Plan | Refusal:
     if not command.terms(payment).fenced or payment.fence == refund.id:
         return Plan(result=Moved(refund, payment, changed=False))
     if payment.fence is not None:
-        return refuse(Reason.STATE_FORBIDS, fence=payment.fence)
+        refusal = refuse(Reason.STATE_FORBIDS, fence=payment.fence)
+        if refund.claimed_until is None:
+            return refusal
+        # Nobody works on it any more: whoever comes first when the fence is free may take it.
+        return Plan(result=refusal, refunds=(replace(refund, claimed_until=None),))
     fenced = replace(payment, fence=refund.id, version=payment.version + 1, updated_at=now.business)
     return Plan(result=Moved(refund, fenced, changed=False), payments=(fenced,))
 

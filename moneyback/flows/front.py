@@ -158,11 +158,14 @@ class Fronting(Serving):
         self._missing: dict[str, bool] = {}  # each id that was named: an id may be a payment's or a refund's
         self._rail = rail
         self._fresh = route.method == "GET"  # who reads wants what the provider would say now
+        self._theirs = self._fresh and route.theirs
         self._asked_for: set[str] = set()
         self._none_there = False  # the provider has no payment of what is to be left to it
 
     async def ask(self, ask: Ask) -> Any:
         match ask:
+            case FindPayment(dialect_id) if self._theirs:
+                return self._noted(dialect_id, None)
             case FindPayment(dialect_id):
                 return self._noted(dialect_id, await self._find(dialect_id, await super().ask(ask)))
             case FindRefund(dialect_id):

@@ -32,8 +32,9 @@ async def look(world: World, refund: Refund, payment: Payment, *, source: str, l
     deadline = asyncio.get_running_loop().time() + READ_PATIENCE_S
     pre_read = attempt.pre_read if attempt is not None else {}
     answered = True
+    about = sending(refund, payment, pre_read)
     try:
-        found = await converse(rail.client.look(sending(refund, payment), pre_read), rail, payment, deadline)
+        found = await converse(rail.client.look(about, pre_read), rail, payment, deadline)
     except (NotConnected, AnswerLost):
         found, answered = Looked(), False
     except Exception as error:  # what nobody can read is no reason never to hand the doubt to a person

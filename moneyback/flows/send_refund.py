@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -46,8 +47,12 @@ async def send_refund(
         armed = await _arm(world, rail, over, refund, payment)
         if armed is None:
             return None
-        began, refund, payment = armed
-    return await _call(world, rail, over, refund, payment, began, key) if refund.state is State.SENDING else None
+        began, attempt = armed
+    elif refund.state is State.SENDING:
+        attempt = sending(refund, payment)
+    else:
+        return None
+    return await _call(world, rail, over, attempt, began, key)
 
 
 async def send_due(world: World, work: Work) -> None:
@@ -112,7 +117,7 @@ async def _entered(world: World, rail: Rail, stack: AsyncExitStack) -> ExchangeO
 
 async def _arm(
     world: World, rail: Rail, over: ExchangeOf, refund: Refund, payment: Payment
-) -> tuple[float, Refund, Payment] | None:
+) -> tuple[float, Sending] | None:
     """Fence, read, decide again, and commit the attempt. None: it is not to be sent now."""
     merchant, terms = refund.merchant, world.terms
     if rail.closed:
@@ -133,7 +138,7 @@ async def _arm(
             world.log("pre_read_failed", refund=str(refund.id), error=repr(error))
             return None
     began = asyncio.get_running_loop().time()
-    shown: dict[str, Any] = {"left": figures.left, "refund_ids": figures.refund_ids}
+    shown: dict[str, Any] = {"left": figures.left, "refund_ids": figures.refund_ids, "seen": figures.seen}
     arm = Arm(
         merchant=merchant,
         refund=refund.id,
@@ -148,7 +153,7 @@ async def _arm(
     if not isinstance(armed, Moved) or armed.refund.state is not State.SENDING:
         world.due.set()
         return None
-    return began, armed.refund, armed.payment
+    return began, sending(armed.refund, armed.payment, shown)
 
 
 async def read_payment(world: World, rail: Rail, payment: Payment, *, over: ExchangeOf | None = None) -> Figures:
@@ -165,13 +170,14 @@ async def read_payment(world: World, rail: Rail, payment: Payment, *, over: Exch
 
 
 async def _call(
-    world: World, rail: Rail, over: ExchangeOf, refund: Refund, payment: Payment, began: float, key: Keyed | None
+    world: World, rail: Rail, over: ExchangeOf, attempt: Sending, began: float, key: Keyed | None
 ) -> Moved | None:
     """The one call of an armed attempt. Whatever comes of it is an observation; silence is one too."""
+    refund, payment = attempt.refund, attempt.payment
     terms = world.terms(payment)
     deadline = began + terms.send_deadline.total_seconds()
     try:
-        seen = await drive(rail.client.send(sending(refund, payment)), uncancelled(over(payment)), deadline)
+        seen = await drive(rail.client.send(attempt), uncancelled(over(payment)), deadline)
     except NotConnected as error:
         seen = (Observation(event=Event.SEND_FAILED, message=str(error)),)
     except AnswerLost as error:
@@ -275,13 +281,15 @@ def _digest(seen: Observation, source: str, generation: int) -> str:
     return ":".join(map(str, (source, generation, seen.event.value, seen.provider_id, seen.amount, seen.occurred_at)))
 
 
-def sending(refund: Refund, payment: Payment) -> Sending:
-    """What a connector is told of an armed refund: the amount always, the mark of this attempt, the refund's key."""
+def sending(refund: Refund, payment: Payment, pre_read: Mapping[str, Any] = MappingProxyType({})) -> Sending:
+    """What a connector is told of an armed refund: the amount always, the mark of this attempt, the refund's key, and
+    what was read before it."""
     return Sending(
         payment=payment,
         refund=refund,
         mark=refund.mark or mark_of(refund, refund.generation),
         key=f"mb_{refund.id.hex}",
+        pre_read=pre_read,
     )
 
 

@@ -256,6 +256,27 @@ async def test_there_is_no_way_around_us(shop: Before):
     assert not shop.provider.relayed
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/payments/p1/refund",
+        "/PAYMENTS/p1/Refund",
+        "/x/../payments/p1/refund",
+        "/payments/p1/%72efund",
+        "/payments/p1/%2572efund",
+        "/other/%2e%2e/payments/p1/refund;a=1",
+        "/other%2Fpayments/p1/refund",
+        "/payments/p1/./refund/.",
+    ],
+)
+async def test_no_other_spelling_is_a_way_around_us(shop: Before, path: str):
+    shop.provider.has("p1")
+    said = await shop("POST", path, json={"amount": 100})
+    assert said.status_code in (200, 404), said.text
+    assert not [each for each in shop.provider.relayed if each.method == "POST"]
+    assert (await shop("POST", "/payments/p1/notes", json={})).status_code == 201, "others go on as they came"
+
+
 async def test_a_guarded_route_says_what_it_guards(shop: Before):
     assert (await shop("POST", "/payouts", json={"to": "bank"})).status_code == 201
     assert (await shop("POST", "/payouts", json={"refund": "p1"})).status_code == 500

@@ -14,7 +14,7 @@ from moneyback.core.records import DisputeStatus
 from moneyback.core.refund import ENDED, HOLDING, UNSENT, Event, Grade, Refund, State
 from moneyback.core.refusals import Reason
 from moneyback.core.sending import mark_of
-from tests.core.worlds import START, World, reasons
+from tests.core.worlds import START, World, in_states, reasons
 
 E, S = Event, State
 FORBIDDEN = [Reason.STATE_FORBIDS]
@@ -396,7 +396,7 @@ def test_a_person_may_close_the_excess_before_it_is_gone_and_more_of_it_opens_an
 # --- the wrong amount
 
 
-@pytest.mark.parametrize("state", [*IN_FLIGHT, *UNSENT, S.FAILED, S.CANCELED], ids=lambda state: state.value)
+@in_states([*IN_FLIGHT, *UNSENT, S.FAILED, S.CANCELED])
 @pytest.mark.parametrize(("amount", "beyond"), [(2_999, 0), (3_001, 1), (20_000, 17_000)])
 def test_an_execution_of_another_amount_is_looked_at(state: State, amount: int, beyond: int):
     world, payment, refund = at(state)
@@ -442,7 +442,7 @@ def test_a_part_that_came_back_frees_nothing(event: Event):
 # --- came back
 
 
-@pytest.mark.parametrize("state", [*IN_FLIGHT, S.NEEDS_REVIEW], ids=lambda state: state.value)
+@in_states([*IN_FLIGHT, S.NEEDS_REVIEW])
 def test_what_came_back_had_been_executed(state: State):
     world, payment, refund = at(state)
     result = world.see(refund, E.CAME_BACK, failure="closed_account")
@@ -550,7 +550,7 @@ def test_a_lease_that_ran_out_makes_the_outcome_unknown_and_nothing_else():
     assert world.attempts[(refund.id, 1)].outcome == "unknown"
 
 
-@pytest.mark.parametrize("state", [each for each in State if each is not S.SENDING], ids=lambda state: state.value)
+@in_states([each for each in State if each is not S.SENDING])
 def test_a_lease_means_nothing_outside_of_sending(state: State):
     world, _, refund = at(state, lease_until=START - timedelta(days=1))
     result = world.expire(refund)
@@ -566,7 +566,7 @@ def test_real_time_decides_about_leases_and_business_time_does_not():
     assert world.expire(refund).changed
 
 
-@pytest.mark.parametrize("state", [each for each in HOLDING if each not in UNSENT], ids=lambda state: state.value)
+@in_states([each for each in HOLDING if each not in UNSENT])
 def test_age_alone_never_ends_a_refund(state: State):
     world, payment, refund = at(state)
     for days in (1, 30, 365, 3_650):
@@ -615,7 +615,7 @@ def test_a_look_writes_no_event_and_no_evidence():
     assert not world.plan.evidence and result.refund.looks == 1
 
 
-@pytest.mark.parametrize("state", [*UNSENT, *ENDED], ids=lambda state: state.value)
+@in_states([*UNSENT, *ENDED])
 def test_nobody_looks_for_what_was_not_sent_or_has_ended(state: State):
     world, _, refund = at(state)
     assert world.look(refund).refund == refund

@@ -14,7 +14,7 @@ from moneyback.core.commands import Moved
 from moneyback.core.observation import NUDGES, OBSERVED
 from moneyback.core.refund import ENDED, HOLDING, TRANSITIONS, UNSENT, Event, Fork, Move, Rest, State
 from moneyback.core.refusals import Reason, Refusal
-from tests.core.worlds import START, STRANGER, World, reasons
+from tests.core.worlds import START, STRANGER, World, in_states, reasons
 
 E, S = Event, State
 
@@ -206,12 +206,12 @@ def _goals(cell: Any) -> tuple[State, ...]:
             return ()
 
 
-@pytest.mark.parametrize("state", HOLDING - UNSENT, ids=lambda state: state.value)
+@in_states(HOLDING - UNSENT)
 def test_execution_is_believed_wherever_a_provider_may_have_acted(state: State):
     assert expected(state, E.EXECUTED) == "succeeded"
 
 
-@pytest.mark.parametrize("state", [*UNSENT, S.FAILED, S.CANCELED], ids=lambda state: state.value)
+@in_states([*UNSENT, S.FAILED, S.CANCELED])
 def test_execution_of_what_should_not_have_been_sent_is_looked_at(state: State):
     assert expected(state, E.EXECUTED) == "review"
 

@@ -316,3 +316,15 @@ def test_what_waits_behind_an_unusable_rail_becomes_a_persons_and_stays_ready():
     armed = world.send(refund)
     assert armed.human_since is None
     assert world.do(HandOver(**named, after=after)).refund == armed, "it is not ready any more"
+
+
+def test_who_finds_the_fence_taken_lets_the_refund_go():
+    world = World()
+    payment = world.pay()
+    first, second = world.admit(payment, 1_000), world.admit(payment, 1_000)
+    world.send(first)
+    world.refunds[second.id] = replace(second, claimed_until=world.now.real)
+    assert reasons(world.fence(second)) == [Reason.STATE_FORBIDS]
+    assert world.refunds[second.id].claimed_until is None
+    assert reasons(world.fence(second)) == [Reason.STATE_FORBIDS]
+    assert world.empty_handed(), "there is nothing more to let go"

@@ -6,10 +6,12 @@ to, holds equal to what is held, excess exactly what goes beyond the capture. So
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from msgspec.structs import replace
 
 from moneyback.core import ledger
@@ -48,6 +50,12 @@ MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ARMED_ONCE = (State.SENDING, State.PENDING, State.REQUIRES_ACTION, State.UNKNOWN, State.NEEDS_REVIEW)
 REACHED_THE_PAYER = (State.SUCCEEDED, State.RETURNED)
+
+
+def in_states(states: Iterable[State]) -> pytest.MarkDecorator:
+    """A test for each of these states, in an order that is the same in every process."""
+    ordered = sorted(states, key=lambda state: state.value)
+    return pytest.mark.parametrize("state", ordered, ids=[state.value for state in ordered])
 
 
 def a_payment(**facts: Any) -> Payment:

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from moneyback.core.commands import Observation
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
@@ -99,9 +101,9 @@ class Loopback:
         paid = self.table.pay(amount, currency, **fields)
         return a_payment(paid.dialect_id, amount, currency)
 
-    def send(self, sending: Sending, fate: Fate = "arrives") -> tuple[Observation, ...]:
-        """One attempt; `fate` is what becomes of its call and the answer to it."""
-        seen: tuple[Observation, ...] = self._drive(self.client.send(sending), fate)
+    def send(self, sending: Sending, fate: Fate = "arrives", before: Figures | None = None) -> tuple[Observation, ...]:
+        """One attempt; `fate` is what becomes of its call and the answer to it, `before` what was read ahead of it."""
+        seen: tuple[Observation, ...] = self._drive(self.client.send(replace(sending, pre_read=kept(before))), fate)
         return seen
 
     def figures(self, payment: Payment) -> Figures:
@@ -111,8 +113,7 @@ class Loopback:
 
     def look(self, sending: Sending, before: Figures | None = None) -> Looked:
         """One look; `before` is what was read before sending, as the attempt's row keeps it."""
-        pre_read = {} if before is None else {"left": before.left, "refund_ids": list(before.refund_ids or ())}
-        found: Looked = self._drive(self.client.look(sending, pre_read))
+        found: Looked = self._drive(self.client.look(sending, kept(before)))
         return found
 
     def _drive(self, conversation: Generator[Call, Reply, Any], fate: Fate = "arrives") -> Any:
@@ -138,6 +139,14 @@ class Loopback:
         )
         reply = Reply(status=outgoing.status, headers=outgoing.headers, body=text(outgoing))
         return reply if fate == "arrives" else AnswerLost()
+
+
+def kept(before: Figures | None) -> dict[str, Any]:
+    """What the attempt's row keeps of a reading."""
+    if before is None:
+        return {}
+    seen = None if before.seen is None else list(before.seen)
+    return {"left": before.left, "refund_ids": list(before.refund_ids or ()), "seen": seen}
 
 
 def encoding(call: Call) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from moneyback.core.commands import Observation, ResolveRelease, Sighting, Standing
+from moneyback.core.commands import ArmRelease, Observation, ResolveRelease, Sighting, Standing
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import Event, State
 from moneyback.core.refusals import Reason, Refusal
@@ -199,6 +199,7 @@ async def test_an_authorisation_is_let_go_by_one_call(module_database: str):
         assert (sending.refund.payer, sending.payment.reference) == (0, street.payment.reference)
         assert await street.attempts() == [("release", "executed")]
         assert (await events(street))[-2:] == ["release_armed", "released"]
+        assert street.one.world.due.is_set(), "somebody may wait behind the fence"
         assert isinstance(await street.ask("v2"), Refusal)
         assert len(street.provider.calls) == 1
 
@@ -223,8 +224,8 @@ async def test_what_was_not_done_may_be_asked_for_again(module_database: str, sa
         await work_round(street.one.world)
         assert len(street.provider.calls) == 1, "nobody asks again of itself"
         street.provider.says = "executed"
-        assert street.one.rail.breaker is not None
-        street.one.rail.breaker.taken()  # "later" had opened it
+        assert street.one.rail.breaker is not None and street.one.rail.closed == (says != "refused")
+        street.one.rail.breaker.taken()
         await street.ask("v2")
         assert (await street.release()).state is State.SUCCEEDED
         assert await street.attempts() == [("release", outcome), ("release", "executed")]
@@ -286,6 +287,41 @@ async def test_who_leaves_stops_nothing(module_database: str):
         street.provider.answers.set()
         await drain(street.one.world, HELD_S)
         assert (await street.release()).state is State.SUCCEEDED
+
+
+async def test_cancelled_before_its_first_byte_a_call_was_not_made(module_database: str):
+    async with a_street(module_database) as street:
+        street.provider.answers.clear()
+        await street.ask(seconds=0)
+        await asyncio.wait_for(street.provider.arrived.wait(), HELD_S)
+        [story] = street.one.world.errands.values()
+        story.cancel()
+        await asyncio.wait({story})
+        assert (await street.release()).state is State.FAILED
+        assert await street.attempts() == [("release", "not_sent")]
+
+
+async def test_cancelled_while_it_is_armed_it_is_known_whether_it_was(module_database: str):
+    async with a_street(module_database) as street:
+        world, asked = street.one.world, list[Any]()
+
+        class Ending:
+            """The store, at whose arming the one who asks for it is told to end."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(street.one.store, name)
+
+            async def submit(self, command: Any) -> Any:
+                if isinstance(command, ArmRelease):
+                    asked.append(command)
+                    for task in world.errands.values():
+                        task.cancel()
+                return await street.one.store.submit(command)
+
+        await release_payment(replace(world, store=Ending()), street.payment, "v1", HELD_S)
+        assert len(asked) == 1
+        assert (await street.release()).state is State.FAILED
+        assert await street.attempts() == [("release", "not_sent")]
 
 
 async def test_who_waits_for_a_slot_when_the_process_ends_may_ask_elsewhere(module_database: str):

@@ -390,7 +390,7 @@ def test_lost_answers_in_a_row_open_it_and_each_further_one_for_longer():
     assert not breaker.lost(1.0), "it is known already"
     assert breaker.is_open(2.9) and not breaker.is_open(3.0)
     assert [breaker.taken(), breaker.taken()] == [True, False]
-    assert breaker.why is None and not breaker.is_open(1.5)
+    assert not breaker.why and not breaker.is_open(1.5)
 
 
 @pytest.mark.parametrize("answer", ["taken", "not_taken"])

@@ -45,6 +45,7 @@ def test_the_private_half_is_sealed():
         (VAULT, SHOP, b64encode(bytes(5)).decode()),
         (VAULT, SHOP, b64encode(VAULT.seal("text", "another purpose")).decode()),
     ],
+    ids=["no vault", "another vault", "a stranger", "nothing", "not base64", "not ascii", "too short", "no key"],
 )
 def test_nobody_else_signs(vault: Vault | None, merchant: UUID, sealed: str):
     assert sign(vault, merchant, sealed, b"told") is None

@@ -424,18 +424,21 @@ async def test_a_deposit_is_reclaimed_through_the_engine(street: Street):
     deposit = (await street.client("POST", f"/transactions/{number}/deposit", body)).json["transactionId"]
     await street.far.advance(6)
     assert problem(await refund(street, deposit)) == (400, 200, "Transaction type 6 cannot be refunded")
+    told = []
     for reference in ("back-1", "back-1", "back-2"):
         form = {"merchantReference": reference, "amount": "20.00"}
         said = await street.client("POST", f"/transactions/{deposit}/reclaim", form, form=True)
         assert (said.status, said.json["transactionType"], said.json["amount"]) == (200, "7", "20.00")
+        told.append(said.json["transactionId"])
         await street.advance(3)
+    assert told[0] == told[1] != told[2]
     assert await street.executed(deposit) == [20_00, 20_00]
     assert len(sent(street, "reclaim")) == 2
     known = await street.known(deposit)
     assert (known["refunded"], known["refundable"]) == (40_00, 10_00)
     more = await street.client("POST", f"/transactions/{deposit}/reclaim", {"amount": "10.01"}, form=True)
     assert problem(more) == (400, 200, TOO_MUCH)
-    await assert_shown_as_there(street, said.json["transactionId"])
+    await assert_shown_as_there(street, told[2])
 
 
 # --- what Trustly tells -----------------------------------------------------------------------------------------------

@@ -64,14 +64,11 @@ def read_transaction(incoming: Incoming, caller: Caller) -> Conversation:
     In front of Trustly all but refunds of ours are shown by Trustly itself, which alone knows bank and consumer.
     """
     number = incoming.arguments["transactionId"]
+    payment: Payment | None = yield FindPayment(number)
+    if payment is not None:
+        payment = yield from stand(payment)
+        return (yield from _shown(original_record(payment), payment, caller))
     refund: Refund | None = yield FindRefund(number)
-    if refund is None:
-        yield LeaveToProvider()
-    if refund is None or refund.dialect_id != number:  # one that the rail calls so, and our client another way
-        payment: Payment | None = yield FindPayment(number)
-        if payment is not None:
-            payment = yield from stand(payment)
-            return (yield from _shown(original_record(payment), payment, caller))
     if refund is not None:
         payment_of: Payment = yield PaymentOf(refund.payment)
         return (yield from _shown(refund_record(refund, payment_of), payment_of, caller))
@@ -199,6 +196,7 @@ ROUTES: Final = (
         method="GET",
         path="/api/v1/transactions/{transactionId}",
         handle=read_transaction,
+        theirs=True,
         accepts=ACCEPTS,
         summary="Read a transaction of any type",
         response_schema=TRANSACTION,

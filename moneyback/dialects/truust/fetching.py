@@ -21,7 +21,14 @@ from moneyback.dialects.truust.kept import SHOWN, kept
 from moneyback.dialects.truust.marks import mark_of
 from moneyback.dialects.truust.reading import ask_order, ask_payin, ask_payins, ask_refunds
 from moneyback.dialects.truust.received import Order, Payin, Shown
-from moneyback.dialects.truust.wire import OF_ORDER, PayinStatus, RefundStatus, amount_shown, is_number
+from moneyback.dialects.truust.wire import (
+    OF_ORDER,
+    PayinStatus,
+    RefundStatus,
+    amount_shown,
+    is_number,
+    is_preauthorised,
+)
 
 CONDITIONS: Final[Mapping[str, Condition]] = MappingProxyType(
     {
@@ -93,6 +100,8 @@ def _fetched(reply: Reply, order: Order | None, siblings: Siblings | None) -> Fe
     is_captured = condition is Condition.CAPTURED
     refunds = (yield from _ask_refunds(payin, code)) if is_captured else ()
     document: dict[str, Any] = {SHOWN: kept(received.members(reply)), "refundable": True}  # Truust itself says if not
+    if condition is Condition.AUTHORIZED:
+        document["open"] = payin.status == PayinStatus.CREATED
     if payin.status in (PayinStatus.DENIED, PayinStatus.CANCELLED):
         document["failure_status"] = payin.status
     if siblings is not None:
@@ -119,6 +128,8 @@ def condition_of(payin: Payin) -> Condition:
     condition = CONDITIONS.get(payin.status)
     if condition is None:
         raise AnswerLost(f"Truust's status {payin.status} is not known")
+    if condition is Condition.PROCESSING and is_preauthorised(payin.type or ""):
+        return Condition.AUTHORIZED  # as far as it will get by itself; its document says that it is open
     if condition is Condition.FAILED and payin.confirmed_at is not None:
         return Condition.CAPTURED
     return condition
@@ -156,7 +167,8 @@ def _amount_of(
 
 def holds_money(payin: Payin) -> bool:
     """Whether something came in by a payin, or may yet be taken of what is set aside for it."""
-    return condition_of(payin) in (Condition.CAPTURED, Condition.AUTHORIZED)
+    taken = condition_of(payin) in (Condition.CAPTURED, Condition.AUTHORIZED)
+    return taken and payin.status != PayinStatus.CREATED
 
 
 def told_by_gateway(provider: object) -> tuple[int, str] | None:

@@ -111,11 +111,18 @@ def give_back(path: Payment, wanted: Wanted, caller: Caller) -> Generator[Ask, A
             if is_covered:
                 continue
         if not wanted.multipayin:
-            return refused(result, path.currency)
+            return _refused(result, path)
         before, legs = legs, (yield from _legs(path, wanted))
         if legs == before:
-            return refused(result, path.currency)
+            return _refused(result, path)
     return refused(refuse(Reason.ORDER_NOT_FOUND), path.currency)
+
+
+def _refused(refusal: Refusal, path: Payment) -> Outgoing:
+    """One that will be authorised is held like one that is; to its client it is not paid yet."""
+    if refusal.first.reason is Reason.PAYMENT_NOT_CAPTURED and payin_status(path) is PayinStatus.CREATED:
+        refusal = refuse(Reason.PAYMENT_PROCESSING)
+    return refused(refusal, path.currency)
 
 
 def _ask(path: Payment, legs: Legs, wanted: Wanted) -> Generator[Ask, Any, Made | Refusal]:

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from moneyback.dialect import Call, Reply
 from moneyback.simulator.books import Given
-from moneyback.simulator.providers.model import Course, Model, Sale, reply
+from moneyback.simulator.providers.model import NOTHING, Course, Model, Sale, reply
 
 _REFUND: Final = re.compile(r"/purchases/([^/]+)/refund/")
 PROCESSING_ERROR: Final = "purchase_refund_error"
@@ -31,7 +32,8 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 class Chip(Model):
-    """One company at CHIP. Habits: what is on its way is subtracted already, a Payment has a `status`."""
+    """One company at CHIP. Habits: what is on its way is subtracted already, a Payment has a `status`, an attempt that
+    nobody answered is shown only when it is known whether it refunded."""
 
     name: ClassVar[str] = "chip"
     currencies: ClassVar[tuple[str, ...]] = ("MYR",)
@@ -87,7 +89,8 @@ class Chip(Model):
         if course.doubt == "executed":
             self.give(sale, amount, now, course, refund, {})
         if course.doubt != "no":
-            self._attempt(sale, now, course, self.random.choice(SILENCES))
+            told = course if self.temper.habits[2] else replace(course, lag=NOTHING)
+            self._attempt(sale, now, told, self.random.choice(SILENCES))
             return self._wrong(400, PROCESSING_ERROR, "The refund could not be processed.")
         if course.fails and not course.pending:
             self._attempt(sale, now, course, self.random.choice(REFUSALS))

@@ -820,12 +820,34 @@ def test_ids_are_digits_of_one_width_that_rise(platform: Platform):
 
 
 def test_a_wallet_that_is_short(platform: Platform):
-    """The sandbox's own pay-ins share a wallet: what banks took back from it is missing for the other refunds."""
-    fees, plain, _, paypal, debit, wire = ({"dialect_id": each["Id"]} for each in platform.ready["payins"])
-    known = {each["dialect_id"]: each for each in platform.product.payments("mangopay")}
-    for each in (fees, wire):
-        platform.product.take_back(known[each["dialect_id"]])
-    for each in (plain, paypal):
-        assert said(platform.refund(each))["Status"] == "SUCCEEDED"
-    refund = said(platform.refund(debit, FULL | {"Tag": "ignore_mindate"}))
+    """Two pay-ins share a wallet: what a bank took back of one is missing for the refund of the other."""
+    wallet: dict[str, Any] = {"dialect_data": {"CreditedWalletId": f"till-{uuid4()}"}}
+    taken, other = (platform.payin(275_00, fees=25_00, **wallet) for _ in range(2))
+    platform.product.take_back(taken)
+    refund = said(platform.refund(other))
     assert (refund["Status"], refund["ResultCode"]) == ("FAILED", "001001")
+    part = platform.made(other, amounts(225_00))
+    assert (part["Status"], part["DebitedWalletId"]) == ("SUCCEEDED", wallet["dialect_data"]["CreditedWalletId"])
+
+
+def test_what_is_registered_natively_stands_on_the_demo_users_wallet(platform: Platform):
+    payin = said(platform.face.get(f"/v2.01/demo/payins/{platform.payin(100_00, fees=10_00)['dialect_id']}"))
+    wallet = f"/v2.01/demo/wallets/{payin['CreditedWalletId']}"
+
+    def balance() -> int:
+        return int(said(platform.face.get(wallet))["Balance"]["Amount"])
+
+    before = balance()
+    again = platform.payin(100_00, fees=10_00)
+    assert balance() == before + 90_00
+    refund = platform.made(again, amounts(30_00, -1_00))
+    assert balance() == before + 60_00
+    for place in (wallet, f"/v2.01/demo/users/{payin['AuthorId']}"):
+        listed = said(platform.face.get(f"{place}/transactions?Sort=CreationDate:DESC&per_page=100"))
+        assert {payin["Id"], again["dialect_id"], refund["Id"]} <= {each["Id"] for each in listed}
+    moved = said(platform.face.get(f"{wallet}/transactions?Status=SUCCEEDED&per_page=100"))
+    assert {each["Id"] for each in platform.ready["payins"] if each["CreditedFunds"]["Currency"] == "EUR"} <= {
+        each["Id"] for each in moved
+    }
+    events = said(platform.face.get("/v2.01/demo/events?EventType=PAYIN_NORMAL_SUCCEEDED&per_page=100"))
+    assert payin["Id"] in {each["ResourceId"] for each in events}

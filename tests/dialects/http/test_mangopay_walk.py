@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -146,9 +147,38 @@ def test_a_page_opens_nothing_else(shop: Shop, face: Face):
     payin = shop.made("payins/card/web", shop.stated(ReturnURL="https://shop.example/back"))
     page = payin["RedirectURL"].removeprefix(face.base_url)
     words = page.split("/")
-    stranger = "/".join([*words[:4], "x" * 48, *words[5:]])
-    assert b"Nothing is waiting here" in bytes(face.as_(None).get(stranger).body or b"")
-    assert face.as_(None).get(f"/v2.01/demo/payins/{payin['Id']}").status == 401
+    assert words[6] == payin["Id"]
+    other = shop.made("payins/card/web", shop.stated(ReturnURL="https://shop.example/back"))
+    for place, word in ((4, uuid4().hex), (4, "x"), (5, uuid4().hex), (5, "é"), (6, other["Id"]), (6, "1")):
+        stranger = "/".join([*words[:place], quote(word), *words[place + 1 :]])
+        assert b"Nothing is waiting here" in bytes(face.as_(None).get(stranger).body or b"")
+        assert face.as_(None).post(stranger, form({"outcome": "confirm"})).status == 200
+    assert shop.seen(f"payins/{payin['Id']}")["Status"] == "CREATED"
+    for secret in (words[4], words[5]):
+        bearer = face.as_(f"Bearer {secret}")
+        assert bearer.get(f"/v2.01/demo/payins/{payin['Id']}").status == 401
+
+
+def test_only_the_latest_page_of_a_user_opens(shop: Shop, face: Face):
+    def page() -> str:
+        sent = shop.made(f"sca/users/{shop.payer}/enrollment")
+        return str(sent["PendingUserAction"]["RedirectUrl"]).removeprefix(face.base_url)
+
+    first, second = page(), page()
+    assert b"Nothing is waiting here" in bytes(face.as_(None).get(first).body or b"")
+    assert b"<form" in bytes(face.as_(None).get(second).body or b"")
+
+
+def test_a_list_of_what_nobody_has_is_not_found(shop: Shop):
+    account = shop.account()
+    assert shop.seen(f"users/{shop.payer}/bankaccounts/{account}/mandates") == []
+    for path in (
+        f"users/{shop.seller}/bankaccounts/{account}/mandates",
+        f"users/{shop.payer}/bankaccounts/1/mandates",
+        "users/1/bankaccounts",
+        "wallets/1/transactions",
+    ):
+        assert "RessourceNotFound" in shop.wrong(path, method="GET", status=404)
 
 
 def test_what_happened_is_listed(shop: Shop):

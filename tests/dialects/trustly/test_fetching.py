@@ -172,7 +172,7 @@ def test_what_remains_whenever_a_balance_falls(balance: str, refunds: list[tuple
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
-PAYMENT = {
+PAYMENT: dict[str, Any] = {
     "paymentId": "1002593500",
     "paymentType": 2,
     "merchant": {"merchantId": "1002463580", "name": "A shop", "secretKey": "s3cr3t"},
@@ -320,7 +320,7 @@ class Account:
         try:
             conversation.send(as_reply(200, {"transactions": shown}))
         except StopIteration as ended:
-            return ended.value  # type: ignore[no-any-return]
+            return ended.value
         raise AssertionError("a page is one call")
 
     def through(self, cursor: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any]]:

@@ -419,7 +419,7 @@ def test_what_gives_money_back_is_guarded_and_what_only_the_provider_knows_is_re
         "/2.0/orders/{id}/reimburse",
     }
     owned = {path for (method, path), kind in kinds.items() if kind == "owned" and path.startswith("/2.0")}
-    assert owned == {"/2.0/payins", "/2.0/payins/{id}", "/2.0/refunds", "/2.0/refunds/{id}"}
+    assert owned == {"/2.0/refunds", "/2.0/refunds/{id}"}
     assert all(route.public == (not route.path.startswith("/2.0")) for route in ROUTES)
 
 
