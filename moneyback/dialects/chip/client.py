@@ -2,7 +2,8 @@
 
 Conversations only; the network and the credentials are not here. CHIP takes no mark of ours and shows no refund by
 itself. After a lost answer only the Purchase can be read: what is left of it, the Payments its history names, and its
-attempts. Behind the fence, a change by exactly our amount is evidence; anything else is a figure for a person.
+attempts. Behind the fence, a change by exactly our amount is evidence, and so is the one failed attempt that came to
+those that were there before; anything else is a figure for a person.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ PROCESSING: Final = timedelta(minutes=15)
 LIST_LAG: Final = timedelta(minutes=5)
 """How long CHIP may work on a call, and its Purchase be behind. It publishes neither figure."""
 CLOCKS_APART: Final = timedelta(minutes=5)
-"""How far CHIP's clock and ours may differ before an attempt is taken for an older one."""
+"""How far CHIP's clock and ours may differ before an attempt is taken for an older one that was shown late."""
 
 # --- what answers mean -----------------------------------------------------------------------------------------------
 
@@ -191,34 +192,32 @@ def _refused(sending: Sending, reply: Reply) -> Observation:
 
 
 def _processing_error(sending: Sending, reply: Reply) -> Generator[Call, Reply, Observation]:
-    """Why it failed, by the attempt it left on the Purchase. The refund call itself was taken: whatever keeps the
-    reason from us, a second call that was never sent included, leaves the outcome unknown."""
+    """Why it failed, by the attempt it left on the Purchase, beside those that were there before.
+
+    The refund call itself was taken: whatever keeps the reason from us, a second call that was never sent included,
+    leaves the outcome unknown.
+    """
     unknown = _of_attempt(sending, Event.LOST, code=Word.PROCESSING.value, data={"status": reply.status})
     try:
         shown = yield from _ask_purchase(sending.payment)
     except (NotConnected, AnswerLost):
         return unknown
-    attempt = shown.refund_attempts[0] if shown.refund_attempts else None
-    if attempt is None or not _is_recent(sending, attempt):
-        return unknown
-    return _failed(sending, attempt) or unknown
+    return _by_attempt(sending, sending.pre_read, shown) or unknown
 
 
-def _failed(sending: Sending, attempt: Attempt, grade: Grade = Grade.MARK) -> Observation | None:
+def _failed(sending: Sending, attempt: Attempt) -> Observation | None:
     """A refund attempt that CHIP says failed, for a reason that leaves no doubt; None for any other."""
     if attempt.successful or attempt.error is None:
         return None
     code = attempt.error.code
     if ATTEMPTS.get(code) is not Event.REFUSED:
         return None
-    failure = _FAILURES.get(code, "declined")
-    return _of_attempt(
-        sending, Event.REFUSED, grade=grade, failure=failure, code=code, message=attempt.error.message or None
-    )
+    failure, words = _FAILURES.get(code, "declined"), attempt.error.message or None
+    return _of_attempt(sending, Event.REFUSED, grade=Grade.COUNTER, failure=failure, code=code, message=words)
 
 
 def _is_recent(sending: Sending, attempt: Attempt) -> bool:
-    """Not of an earlier refund: attempts state neither amount nor id, so their time is all there is."""
+    """Whether it may be of this refund, by its time. That alone makes it no refund's: others have failed since."""
     at = moment(attempt.processing_time)
     return at is not None and at >= sending.refund.created_at - CLOCKS_APART
 
@@ -254,7 +253,9 @@ def _is_of(payment: Payment, shown: Purchase) -> bool:
 
 
 def read(payment: Payment) -> Reading:
-    """What is left of the Purchase and the refunds its history names. Raises AnswerLost when CHIP does not show it.
+    """What is left of the Purchase, the refunds its history names, and the attempts to refund that are there already.
+
+    Raises AnswerLost when CHIP does not show it.
 
     Where its status or its availability allows no refund at all, nothing is left: its figure is not asked then.
     """
@@ -263,6 +264,7 @@ def read(payment: Payment) -> Reading:
     return Figures(
         left=shown.refundable_amount if possible else 0,
         refund_ids=tuple(shown.refunds),
+        seen=tuple(each.fingerprint for each in shown.refund_attempts),
         sightings=tuple(_sightings(payment, shown)),
     )
 
@@ -308,12 +310,12 @@ def look(sending: Sending, pre_read: Mapping[str, Any]) -> Looking:
     return Looked(
         observations=() if found is None else (found,),
         sightings=tuple(_sightings(sending.payment, shown)),
-        shown=_compared(sending, pre_read, shown),
+        shown=_compared(pre_read, shown),
     )
 
 
 def _by_counter(sending: Sending, pre_read: Mapping[str, Any], shown: Purchase) -> Observation | None:
-    """Behind the fence: one new refund and exactly our amount gone; on its way; or one attempt, which failed."""
+    """Behind the fence: one new refund and exactly our amount gone; on its way; or one new attempt, which failed."""
     left_before, new = pre_read.get("left"), _new(pre_read, shown)
     if left_before is None or new is None:
         return None
@@ -325,10 +327,16 @@ def _by_counter(sending: Sending, pre_read: Mapping[str, Any], shown: Purchase) 
     if shown.status == Status.PENDING_REFUND and fell in (0, amount):
         # Whether a refund on its way is already subtracted is not documented.
         return _of_attempt(sending, Event.ACCEPTED, grade=Grade.COUNTER, pending_reason="processing")
-    attempts = _recent_attempts(sending, shown)
-    if shown.status in REFUNDABLE_STATUSES and not fell and len(attempts) == 1:
-        return _failed(sending, attempts[0], Grade.COUNTER)
-    return None
+    return _by_attempt(sending, pre_read, shown)
+
+
+def _by_attempt(sending: Sending, pre_read: Mapping[str, Any], shown: Purchase) -> Observation | None:
+    """Behind the fence: exactly one attempt came to those that were there before, it failed, and nothing was moved."""
+    moved = _new(pre_read, shown) != [] or pre_read.get("left") != shown.refundable_amount
+    attempts = _new_attempts(pre_read, shown)
+    if moved or shown.status not in REFUNDABLE_STATUSES or attempts is None or len(attempts) != 1:
+        return None
+    return _failed(sending, attempts[0]) if _is_recent(sending, attempts[0]) else None
 
 
 def _new(pre_read: Mapping[str, Any], shown: Purchase) -> list[str] | None:
@@ -337,21 +345,33 @@ def _new(pre_read: Mapping[str, Any], shown: Purchase) -> list[str] | None:
     return None if before is None else [each for each in shown.refunds if each not in before]
 
 
-def _recent_attempts(sending: Sending, shown: Purchase) -> list[Attempt]:
-    return [each for each in shown.refund_attempts if _is_recent(sending, each)]
+def _new_attempts(pre_read: Mapping[str, Any], shown: Purchase) -> tuple[Attempt, ...] | None:
+    """The attempts that were not there before this one of ours; None when that cannot be told.
+
+    The newest is first, so those from before are the last ones, unchanged. One that is missing, that is shown otherwise
+    or that came late among them leaves open which one is new.
+    """
+    before, now = pre_read.get("seen"), shown.refund_attempts
+    if before is None or len(before) > len(now):
+        return None
+    count = len(now) - len(before)
+    same = [each.fingerprint for each in now[count:]] == list(before)
+    return now[:count] if same else None
 
 
-def _compared(sending: Sending, pre_read: Mapping[str, Any], shown: Purchase) -> dict[str, Any]:
+def _compared(pre_read: Mapping[str, Any], shown: Purchase) -> dict[str, Any]:
     """Before and now, side by side: figures for a person, evidence of nothing."""
+    attempts, new = shown.refund_attempts, _new_attempts(pre_read, shown)
     return {
         "status": shown.status,
         "left": shown.refundable_amount,
         "left_before": pre_read.get("left"),
         "refunds": len(shown.refunds),
         "new_refunds": _new(pre_read, shown) or [],
-        "attempts": [
+        "attempts": len(attempts),
+        "new_attempts": [
             {"successful": each.successful, "code": each.error.code if each.error is not None else None}
-            for each in _recent_attempts(sending, shown)
+            for each in (attempts if new is None else new)
         ],
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -53,12 +54,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to move a Purchase's money. It states no amount."""
+    """One attempt to move a Purchase's money. It states neither amount nor id."""
 
     type: str
     successful: bool = False
     processing_time: int | None = None
     error: Fault | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """By what it is known again when it is shown again. Two of the same second and code have the same one."""
+        said = (self.processing_time, self.successful, self.error.code if self.error is not None else None)
+        return sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
 
 class _TransactionData(msgspec.Struct, frozen=True, kw_only=True):

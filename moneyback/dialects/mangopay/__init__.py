@@ -1,12 +1,13 @@
-"""Mangopay: pay-in refunds of its v2.01 API. The table of contents of this folder."""
+"""Mangopay: its v2.01 API from users to refunds. The table of contents of this folder."""
 
 from __future__ import annotations
 
 from moneyback.dialect import Dialect
 from moneyback.dialects.mangopay.client import CLIENT
 from moneyback.dialects.mangopay.complaints import fault
+from moneyback.dialects.mangopay.hooks import resend
 from moneyback.dialects.mangopay.refunds import PRECEDENCE, check
-from moneyback.dialects.mangopay.registration import SAMPLES, payment_document
+from moneyback.dialects.mangopay.registration import SAMPLES, credited_wallets, payment_document
 from moneyback.dialects.mangopay.server import ROUTES, presented
 from moneyback.dialects.mangopay.windows import capabilities
 from moneyback.dialects.mangopay.wire import KEPT
@@ -25,6 +26,8 @@ DIALECT = Dialect(
     intervals=True,
     caseless=True,
     payment_document=payment_document,
+    wallets=credited_wallets,
+    resend=resend,
     samples=SAMPLES,
     client=CLIENT,
     scrub=(

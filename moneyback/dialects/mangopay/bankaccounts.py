@@ -107,13 +107,13 @@ def creates(kind: str) -> calls.Handler:
 
 def view_account(incoming: Incoming, _caller: Caller) -> Answer:
     """One account of a user."""
-    account = yield from _load(incoming)
+    account = yield from load(incoming)
     return account if isinstance(account, Complaint) else Outgoing(body=shown(account))
 
 
 def deactivate(incoming: Incoming, _caller: Caller) -> Answer:
     """Put an account out of use, which is for ever."""
-    account = yield from _load(incoming)
+    account = yield from load(incoming)
     if isinstance(account, Complaint):
         return account
     body = Members(incoming.body)
@@ -152,7 +152,8 @@ def usable(identity: str, author: str) -> Generator[Ask, Any, Data | Complaint]:
     return account if account["Active"] else complaints.param_error(BankAccountId="The bank account is not active")
 
 
-def _load(incoming: Incoming) -> Generator[Ask, Any, Data | Complaint]:
+def load(incoming: Incoming) -> Generator[Ask, Any, Data | Complaint]:
+    """The account of the user in the path, or the 404 that stands for it."""
     identity = incoming.arguments["BankAccountId"]
     account: Data | None = yield LoadDocument(KIND, identity)
     if account is None or account["UserId"] != incoming.arguments["UserId"]:

@@ -34,6 +34,7 @@ def route(
     keyed: bool = True,
     accepts: tuple[str, ...] = ("json",),
     public: bool = False,
+    guards: Callable[[Incoming], bool] = lambda _incoming: True,
 ) -> Route:
     """A route below a ClientId. `keyed`: whether a POST's Idempotency-Key is looked after here."""
     under_key = keyed and method == "POST"
@@ -47,6 +48,7 @@ def route(
         request_schema=asked or {},
         response_schema=answered or _NOTHING,
         public=public,
+        guards=guards,
     )
 
 

@@ -409,7 +409,6 @@ ROUTES: Final = (
         f"{_ONE}/transactions",
         list_transactions,
         "List a dispute's transactions",
-        kind="owned",
         answered=calls.listed(schemas.TRANSACTION),
     ),
     calls.route(
@@ -445,7 +444,6 @@ ROUTES: Final = (
         "/repudiations/{RepudiationId}/refunds",
         list_repudiation_refunds,
         "List the refunds of a repudiation",
-        kind="owned",
         answered=calls.listed(schemas.REFUND),
     ),
 )

@@ -8,13 +8,14 @@ from typing import Any
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
 from moneyback.dialect import Ask, FindPayment, FindRefund, Incoming, ListDocuments, PaymentOf
-from moneyback.dialects.mangopay import pages, refunds
+from moneyback.dialects.mangopay import journal, pages, refunds
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.transactions import payment_object
 
 
 def transactions(incoming: Incoming, place: str) -> Answer:
     """The transactions entered there, as they stand now."""
+    yield from journal.take_in()
     return (yield from pages.shown(incoming, ListDocuments(kind=place), shown))
 
 

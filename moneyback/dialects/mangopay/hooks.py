@@ -1,6 +1,7 @@
-"""Hooks and events: whom the provider would tell, and what it would have told.
+"""Hooks and events: whom the provider tells, and what.
 
-Notifications are sent by nobody yet; what happened is at `/events`.
+In front of Mangopay a client's hooks are kept here, and told what its rail is told. Of what happens in a sandbox nobody
+is told; it is at `/events`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,23 @@ import re
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from moneyback.dialect import Ask, Caller, Incoming, ListDocuments, LoadDocument, NextNumber, Outgoing, SaveDocument
-from moneyback.dialects.mangopay import calls, complaints, journal, pages, schemas
+from moneyback.core.refund import Refund
+from moneyback.dialect import (
+    Ask,
+    Caller,
+    Delivery,
+    FindRefund,
+    Incoming,
+    ListDocuments,
+    LoadDocument,
+    NextNumber,
+    Notification,
+    Outgoing,
+    SaveDocument,
+)
+from moneyback.dialects.mangopay import calls, complaints, journal, news, pages, schemas
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members
@@ -98,6 +113,26 @@ def list_events(incoming: Incoming, _caller: Caller) -> Answer:
     return (yield from pages.shown(incoming, source, show))
 
 
+def resend(notification: Notification, _caller: Caller) -> Generator[Ask, Any, tuple[Delivery, ...]]:
+    """A call of the hook for this event, if it is in force. A refund is named as its client was told of it."""
+    event, identity, date = news.told(notification)
+    hooks: tuple[Data, ...] = yield ListDocuments(kind=KIND, match={"EventType": event}, limit=1)
+    refund: Refund | None = yield FindRefund(identity)
+    told = identity if refund is None else refund.shown_id
+    return tuple(
+        Delivery(url=_called(hook["Url"], event, told, date), hook=hook["Id"], method="GET")
+        for hook in hooks
+        if (hook["Status"], hook["Validity"]) == ("ENABLED", "VALID")
+    )
+
+
+def _called(url: str, event: str, identity: str, date: str) -> str:
+    """A hook's address with the three parameters (provider docs: webhooks); those it has of its own stay."""
+    parts = urlsplit(url)
+    said = urlencode({"EventType": event, news.RESOURCE[0]: identity, "Date": date})
+    return urlunsplit(parts._replace(query=f"{parts.query}&{said}" if parts.query else said))
+
+
 def _chosen(incoming: Incoming) -> dict[str, Any]:
     wanted = next((value for name, value in reversed(incoming.query) if name.lower() == "eventtype"), "")
     return {"EventType": wanted.upper()} if wanted else {}
@@ -139,5 +174,5 @@ ROUTES: Final = (
         asked=schemas.HOOK_CHANGE,
         answered=schemas.HOOK,
     ),
-    calls.route("GET", "/events", list_events, "List events", kind="owned", answered=calls.listed(schemas.EVENT)),
+    calls.route("GET", "/events", list_events, "List events", answered=calls.listed(schemas.EVENT)),
 )

@@ -1,13 +1,14 @@
 """Where a transaction is listed, and what happened to it: the index behind `…/transactions` and `/events`.
 
 An entry says which object is meant, never what it amounts to: the object itself is read when a list is shown. Events of
-what had not ended when it was answered are written down by whoever reads the events next.
+what had not ended when it was answered are written down by whoever reads the events next. So are payments that came in
+by no call of this dialect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from moneyback.core.payment import Payment, PaymentKind
@@ -18,6 +19,7 @@ from moneyback.dialect import (
     FindPayment,
     FindRefund,
     ListDocuments,
+    ListPayments,
     LoadDocument,
     PaymentOf,
     SaveDocument,
@@ -35,6 +37,9 @@ from moneyback.dialects.mangopay.wire import (
 EVENTS: Final = "event"
 _UNSETTLED: Final = "unsettled"
 _AT_ONCE: Final = 100
+_TAKEN_IN: Final = "taken in"
+_STILL_TO_COME: Final = timedelta(minutes=1)
+"""How much earlier than another a payment may have been made that is committed after it."""
 
 _KINDS: Final = {PaymentKind.PAYIN: "PAYIN", PaymentKind.TRANSFER: "TRANSFER", PaymentKind.PAYOUT: "PAYOUT"}
 _ENDINGS: Final = ("SUCCEEDED", "FAILED")
@@ -54,7 +59,11 @@ def enter(identity: str, places: Iterable[str], kind: str, nature: str) -> Gener
 def happened(kind: str, identity: str, at: datetime) -> Generator[Ask, Any, None]:
     """Write an event down, once."""
     event = {"ResourceId": identity, "EventType": kind, "Date": int(at.timestamp())}
-    yield SaveDocument(EVENTS, f"{kind} {identity}", event)
+    yield SaveDocument(EVENTS, _event_id(kind, identity), event)
+
+
+def _event_id(kind: str, identity: str) -> str:
+    return f"{kind} {identity}"
 
 
 def enter_payment(payment: Payment) -> Generator[Ask, Any, None]:
@@ -87,8 +96,31 @@ def note_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
     yield from _note(prefix, refund.dialect_id, refund.created_at, STATUSES[refund.state], ended)
 
 
+def take_in() -> Generator[Ask, Any, None]:
+    """Enter the payments nobody has entered: those that were registered natively, or were there from the beginning."""
+    known: dict[str, Any] | None = yield LoadDocument(_TAKEN_IN, "payments")
+    latest = None if known is None else datetime.fromisoformat(known["Latest"])
+    since, skipped = None if latest is None else latest - _STILL_TO_COME, 0
+    while True:
+        batch: tuple[Payment, ...] = yield ListPayments(
+            created_from=since, ascending=True, offset=skipped, limit=_AT_ONCE
+        )
+        for each in batch:
+            if (yield LoadDocument(EVENTS, _event_id(f"{_KINDS[each.kind]}_NORMAL_CREATED", each.dialect_id))) is None:
+                yield from enter_payment(each)
+        if batch and (latest is None or batch[-1].created_at > latest):
+            latest = batch[-1].created_at
+            yield SaveDocument(_TAKEN_IN, "payments", {"Latest": latest.isoformat()})
+        if len(batch) < _AT_ONCE:
+            return
+        same = batch[-1].created_at == since
+        since = batch[-1].created_at
+        skipped = (skipped if same else 0) + sum(each.created_at == since for each in batch)
+
+
 def catch_up() -> Generator[Ask, Any, None]:
     """Write down what has become of what had not ended when it was last looked at."""
+    yield from take_in()
     waiting: tuple[dict[str, Any], ...] = yield ListDocuments(kind=_UNSETTLED, limit=_AT_ONCE)
     for each in waiting:
         refund: Refund | None = yield FindRefund(each["Id"])

@@ -20,7 +20,7 @@ CANCELLED: Final = "001806"
 Data = dict[str, Any]
 
 
-def create_mandate(incoming: Incoming, _caller: Caller) -> Answer:
+def create_mandate(incoming: Incoming, caller: Caller) -> Answer:
     """A mandate that waits until the payer has confirmed it."""
     body = Members(incoming.body)
     account_id, returning = body.identity("BankAccountId"), body.url("ReturnURL", required=True)
@@ -39,7 +39,7 @@ def create_mandate(incoming: Incoming, _caller: Caller) -> Answer:
         "Culture": culture,
         "Tag": tag,
         "ReturnURL": redirects.returning(returning, "MandateId", identity),
-        "RedirectURL": (yield from redirects.page_url(incoming, identity)),
+        "RedirectURL": (yield from redirects.page_url(incoming, caller, identity)),
         "DocumentURL": None,
         "CreationDate": int(at.timestamp()),
         "Status": "CREATED",
@@ -106,8 +106,11 @@ def list_of_user(incoming: Incoming, _caller: Caller) -> Answer:
     if isinstance(user, Complaint):
         return user
     match = {"UserId": user["Id"]}
-    if (account := incoming.arguments.get("BankAccountId")) is not None:
-        match["BankAccountId"] = account
+    if "BankAccountId" in incoming.arguments:
+        account = yield from bankaccounts.load(incoming)
+        if isinstance(account, Complaint):
+            return account
+        match["BankAccountId"] = account["Id"]
     return (yield from pages.shown(incoming, ListDocuments(kind=KIND, match=match), _listed))
 
 

@@ -83,7 +83,7 @@ def _open(payment: Payment) -> bool:
 
 def show_page(incoming: Incoming, _caller: Caller) -> Answer:
     """Two buttons, while there is something to decide."""
-    waiting = yield from _waiting(incoming.arguments["ObjectId"])
+    waiting = yield from _waiting(incoming)
     if waiting is None:
         return _page("Nothing is waiting here", "<p>This was decided before, or never asked.</p>")
     kind, held = waiting
@@ -96,7 +96,7 @@ def decide_page(incoming: Incoming, _caller: Caller) -> Answer:
     outcome = body.get("outcome")
     if outcome not in ("confirm", "decline"):
         return complaints.param_error(outcome="The outcome is confirm or decline")
-    waiting = yield from _waiting(incoming.arguments["ObjectId"])
+    waiting = yield from _waiting(incoming)
     if waiting is None:
         return _page("Nothing is waiting here", "<p>This was decided before, or never asked.</p>")
     back = yield from _decided(incoming, *waiting, outcome == "confirm")
@@ -105,7 +105,10 @@ def decide_page(incoming: Incoming, _caller: Caller) -> Answer:
     return Outgoing(status=303, headers={"Location": quote(back, safe=_IN_URLS), **_HEADERS})
 
 
-def _waiting(identity: str) -> Generator[Ask, Any, tuple[str, Payment | Data] | None]:
+def _waiting(incoming: Incoming) -> Generator[Ask, Any, tuple[str, Payment | Data] | None]:
+    identity = yield from redirects.opened(incoming)
+    if identity is None:
+        return None
     payment: Payment | None = yield FindPayment(identity)
     if payment is not None:
         return ("Payment", payment) if _open(payment) else None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from moneyback.core.payment import Payment, PaymentKind
-from moneyback.dialect import Ask, Caller, FindPayment, Incoming, LoadDocument, NextNumber, Outgoing
+from moneyback.dialect import Ask, Caller, FindPayment, Incoming, LeaveToProvider, LoadDocument, NextNumber, Outgoing
 from moneyback.dialects.mangopay import calls, cards, complaints, mandates, redirects, schemas, statements
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
@@ -46,7 +46,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     execution: str
     summary: str
     read: Callable[[Members], Data]
-    finish: Callable[[Method, Incoming, Payin, Data, str], Generator[Ask, Any, Made | Complaint]]
+    finish: Callable[[Method, Incoming, Caller, Payin, Data, str], Generator[Ask, Any, Made | Complaint]]
     declared: bool = False
     request: Mapping[str, Any] = {}
 
@@ -54,7 +54,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 def creates(method: Method) -> calls.Handler:
     """The handler of one way to pay in."""
 
-    def create_payin(incoming: Incoming, _caller: Caller) -> Answer:
+    def create_payin(incoming: Incoming, caller: Caller) -> Answer:
         body = Members(incoming.body)
         payin, said = statements.parse(body, declared=method.declared), method.read(body)
         if body.errors:
@@ -63,7 +63,7 @@ def creates(method: Method) -> calls.Handler:
         if isinstance(placed, Complaint):
             return placed
         identity = str((yield NextNumber()))
-        made = yield from method.finish(method, incoming, placed, said, identity)
+        made = yield from method.finish(method, incoming, caller, placed, said, identity)
         if isinstance(made, Complaint):
             return made
         payment = yield from statements.register(placed, made)
@@ -100,7 +100,7 @@ def around(body: Members) -> Data:
 
 
 def pay_by_card(
-    method: Method, incoming: Incoming, payin: Payin, said: Data, identity: str
+    method: Method, incoming: Incoming, caller: Caller, payin: Payin, said: Data, identity: str
 ) -> Generator[Ask, Any, Made | Complaint]:
     """A card pays at once, unless its holder is to be asked (SecureMode FORCE)."""
     card = yield from cards.usable(said["CardId"], payin.author)
@@ -112,7 +112,7 @@ def pay_by_card(
     asked = said["SecureMode"] == "FORCE"
     shown = {
         **said,
-        **(yield from secure(incoming, said, identity, "transactionId", asked)),
+        **(yield from secure(incoming, caller, said, identity, "transactionId", asked)),
         "CardInfo": cards.info(card),
         "SecurityInfo": {"AVSResult": "NO_CHECK"},
     }
@@ -126,11 +126,13 @@ def pay_by_card(
     )
 
 
-def secure(incoming: Incoming, said: Data, identity: str, name: str, asked: bool) -> Generator[Ask, Any, Data]:
+def secure(
+    incoming: Incoming, caller: Caller, said: Data, identity: str, name: str, asked: bool
+) -> Generator[Ask, Any, Data]:
     """How the holder's bank is involved: where to send the holder, when that is needed."""
     return {
         "SecureModeReturnURL": redirects.returning(said["SecureModeReturnURL"], name, identity),
-        "SecureModeRedirectURL": (yield from redirects.page_url(incoming, identity)) if asked else None,
+        "SecureModeRedirectURL": (yield from redirects.page_url(incoming, caller, identity)) if asked else None,
         "SecureModeNeeded": asked,
         "Applied3DSVersion": "V2_1",
     }
@@ -169,10 +171,10 @@ def read_card_web(body: Members) -> Data:
 
 
 def send_to_page(
-    method: Method, incoming: Incoming, _payin: Payin, said: Data, identity: str
+    method: Method, incoming: Incoming, caller: Caller, _payin: Payin, said: Data, identity: str
 ) -> Generator[Ask, Any, Made]:
     """The pay-in waits until the payer has decided."""
-    page = yield from redirects.page_url(incoming, identity)
+    page = yield from redirects.page_url(incoming, caller, identity)
     shown = {
         **{name: value for name, value in said.items() if name != "Phone" or value is not None},
         "RedirectURL": page,
@@ -190,7 +192,7 @@ def read_token(body: Members) -> Data:
 
 
 def pay_at_once(
-    method: Method, _incoming: Incoming, _payin: Payin, said: Data, identity: str
+    method: Method, _incoming: Incoming, _caller: Caller, _payin: Payin, said: Data, identity: str
 ) -> Generator[Ask, Any, Made]:
     """The money is there."""
     yield from ()
@@ -208,7 +210,7 @@ def read_mandate(body: Members) -> Data:
 
 
 def collect(
-    method: Method, incoming: Incoming, payin: Payin, said: Data, identity: str
+    method: Method, incoming: Incoming, _caller: Caller, payin: Payin, said: Data, identity: str
 ) -> Generator[Ask, Any, Made | Complaint]:
     """A mandate that is in force is collected at once; any other makes the pay-in fail."""
     mandate: Data | None = yield LoadDocument(mandates.KIND, said["MandateId"])
@@ -227,7 +229,7 @@ def collect(
 
 
 def expect_wire(
-    method: Method, _incoming: Incoming, _payin: Payin, _said: Data, identity: str
+    method: Method, _incoming: Incoming, _caller: Caller, _payin: Payin, _said: Data, identity: str
 ) -> Generator[Ask, Any, Made]:
     """A wire is announced; it arrives later."""
     yield from ()
@@ -239,7 +241,8 @@ def expect_wire(
 
 
 def view_payin(incoming: Incoming, _caller: Caller) -> Answer:
-    """One pay-in, whatever its payment method. Its refunds do not change it."""
+    """One pay-in, whatever its payment method. Its refunds do not change it: in front of Mangopay it alone shows it."""
+    yield LeaveToProvider()
     payment = yield from load(incoming.arguments["PayInId"])
     return payment if isinstance(payment, Complaint) else Outgoing(body=payin_object(payment))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
-from moneyback.core.commands import Sighting
 from moneyback.core.payment import Asked, Payment, PaymentKind, condition_reasons
 from moneyback.core.refund import Refund
 from moneyback.dialect import (
@@ -20,11 +19,12 @@ from moneyback.dialect import (
     FindPayment,
     FindRefund,
     Incoming,
+    LeaveToProvider,
     NewId,
     NextNumber,
     Outgoing,
     PaymentOf,
-    SeePayment,
+    SaveDocument,
 )
 from moneyback.dialects.mangopay import (
     bankaccounts,
@@ -41,7 +41,7 @@ from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members, Stated
 from moneyback.dialects.mangopay.transactions import NOT_THE_OWNER, NOTHING_CREDITED, payout_object
-from moneyback.dialects.mangopay.windows import PAYOUTS
+from moneyback.dialects.mangopay.windows import PAYOUTS, UNREFUNDABLE, method
 from moneyback.dialects.mangopay.wire import author_of, initial_credit, is_payout, wallet_of
 
 MODES: Final = ("STANDARD", "INSTANT_PAYMENT", "INSTANT_PAYMENT_ONLY", "RTGS_PAYMENT")
@@ -77,14 +77,20 @@ def _referred(body: Members) -> str | None:
     return reference.identity("ReferenceId")
 
 
-def create_payout(incoming: Incoming, _caller: Caller) -> Answer:
+def refers(incoming: Incoming) -> bool:
+    """Whether a payout is said to be for something: then it may give a pay-in back."""
+    members = incoming.body if isinstance(incoming.body, dict) else {}
+    return any(name.lower() == "paymentref" and value is not None for name, value in members.items())
+
+
+def create_payout(incoming: Incoming, caller: Caller) -> Answer:
     """Pay out; one that refers to a pay-in is a refund of it."""
     body = _Body(incoming)
-    refers = body.payin is not None
-    wrong = complaints.parameters(body.members.errors) if body.members.errors else (yield from _misplaced(body))
-    if refers:
-        asked = wrong if wrong is not None else (yield from _refund_of(body))
+    wrong = complaints.parameters(body.members.errors) if body.members.errors else None
+    if body.payin is not None:
+        asked = wrong if wrong is not None else (yield from _refund_of(body, caller))
         return (yield from refunds.admit(incoming, asked))
+    wrong = wrong if wrong is not None else (yield from _misplaced(body))
     if wrong is not None:
         return wrong
     return (yield from _pay(body))
@@ -92,8 +98,7 @@ def create_payout(incoming: Incoming, _caller: Caller) -> Answer:
 
 def create_plain_or_refund(incoming: Incoming, caller: Caller) -> Answer:
     """A refund keeps its own key; everything else is answered once under it."""
-    members = incoming.body if isinstance(incoming.body, dict) else {}
-    if isinstance(members.get("PaymentRef"), dict):
+    if refers(incoming):
         return (yield from create_payout(incoming, caller))
     return (yield from calls.once(create_payout, incoming, caller))
 
@@ -146,17 +151,23 @@ def _pay(body: _Body) -> Answer:
     return Outgoing(body=shown)
 
 
-def _refund_of(body: _Body) -> Generator[Ask, Any, AskRefund | Complaint]:
-    """The refund that a payout with a reference is, or what speaks against it."""
+def _refund_of(body: _Body, caller: Caller) -> Generator[Ask, Any, AskRefund | Complaint]:
+    """The refund that a payout with a reference is, or what speaks against it.
+
+    Over a real rail users, wallets and accounts are the provider's: it looks at them when the payout is sent.
+    """
     assert body.payin is not None
     payment: Payment | None = yield FindPayment(body.payin)
+    rail = str(caller.profile.get("rail", "sandbox")) if payment is None else payment.rail
+    misplaced = (yield from _misplaced(body)) if rail.startswith("sandbox") else None
+    if misplaced is not None:
+        return misplaced
     if payment is None or payment.kind is not PaymentKind.PAYIN:
         return complaints.absent("PaymentRef.ReferenceId", "PayIn", body.payin)
     wrong = _unfit(body, payment)
     if wrong is not None:
         return wrong
-    seen = Sighting(kind="noted", amount=0, reference=body.payin)
-    yield SeePayment(payment=payment, sighting=seen, document={refunds.PAID_OUT: True})
+    yield SaveDocument(refunds.PAID_OUT, payment.dialect_id, {"Id": payment.dialect_id})
     remembered = {
         "Tag": body.tag,
         "AuthorId": body.author,
@@ -182,6 +193,8 @@ def _unfit(body: _Body, payment: Payment) -> Complaint | None:
         return complaints.OTHER_CURRENCY
     if condition_reasons(payment):
         return complaints.NOT_SUCCEEDED
+    if not payment.rail.startswith("sandbox") and method(payment) not in UNREFUNDABLE:
+        return complaints.param_error(PaymentRef__ReferenceId="This PayIn is given back by a refund, not by a payout")
     if payment.disputed:
         return complaints.DISPUTED
     return complaints.OVER_CREDITED if body.funds.amount > initial_credit(payment) else None
@@ -208,13 +221,14 @@ def list_returns(incoming: Incoming, _caller: Caller) -> Answer:
 
 
 def _load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
+    refund: Refund | None = yield FindRefund(identity)
+    if refund is not None and is_payout(refund):
+        return (yield from refunds.shown(refund, (yield PaymentOf(refund.payment))))
+    yield LeaveToProvider()
     payment: Payment | None = yield FindPayment(identity)
-    if payment is not None and payment.kind is PaymentKind.PAYOUT:
-        return payout_object(payment)
-    refund: Refund | None = None if payment is not None else (yield FindRefund(identity))
-    if refund is None or not is_payout(refund):
+    if payment is None or payment.kind is not PaymentKind.PAYOUT:
         return complaints.not_found("PayOut", identity)
-    return (yield from refunds.shown(refund, (yield PaymentOf(refund.payment))))
+    return payout_object(payment)
 
 
 ROUTES: Final = (
@@ -227,6 +241,7 @@ ROUTES: Final = (
         asked=schemas.PAYOUT_REQUEST,
         answered=schemas.PAYOUT,
         keyed=False,
+        guards=refers,
     ),
     *(
         calls.route("GET", path, view_payout, "View a payout", kind="owned", answered=schemas.PAYOUT)
@@ -237,7 +252,6 @@ ROUTES: Final = (
         "/payouts/{PayoutId}/refunds",
         list_returns,
         "List the returns of a payout",
-        kind="owned",
         answered=calls.listed(schemas.REFUND),
     ),
 )

@@ -33,7 +33,7 @@ _UNUSED: Final = Complaint(400, "invalid_action", "Can't validate a preauthoriza
 Data = dict[str, Any]
 
 
-def create_preauthorization(incoming: Incoming, _caller: Caller) -> Answer:
+def create_preauthorization(incoming: Incoming, caller: Caller) -> Answer:
     """Hold an amount on a card."""
     body = Members(incoming.body)
     author, funds, tag = body.identity("AuthorId"), body.money("DebitedFunds", least=1), body.tag()
@@ -50,7 +50,7 @@ def create_preauthorization(incoming: Incoming, _caller: Caller) -> Answer:
     identity, asked = str((yield NextNumber())), said["SecureMode"] == "FORCE"
     held = {
         **said,
-        **(yield from payins.secure(incoming, said, identity, "preAuthorizationId", asked)),
+        **(yield from payins.secure(incoming, caller, said, identity, "preAuthorizationId", asked)),
         "Id": identity,
         "Tag": tag,
         "CreationDate": at,

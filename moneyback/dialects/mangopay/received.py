@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moneyback.core.payment import Payment
 from moneyback.dialect import Reply
@@ -25,8 +26,14 @@ class Money(msgspec.Struct, frozen=True, rename="pascal"):
     amount: int
 
 
+class PaymentRef(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a payout was made for."""
+
+    reference_id: str | None = None
+
+
 class Shown(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A refund as Mangopay shows it."""
+    """A refund as Mangopay shows it, or the payout that gives a pay-in back."""
 
     id: str
     status: str
@@ -34,15 +41,28 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     credited_funds: Money
     fees: Money
     initial_transaction_id: str | None = None
+    initial_transaction_type: str | None = None
+    debited_wallet_id: str | None = None
+    payment_ref: PaymentRef | None = None
     result_code: str | None = None
     result_message: str | None = None
     creation_date: Seconds = None
     execution_date: Seconds = None
+    whole: dict[str, Any] = msgspec.field(default_factory=dict)
+    """In a list: everything it says, under its own names."""
 
     def is_of(self, payment: Payment) -> bool:
-        """Whether it is a refund of this pay-in, in its currency."""
-        currencies = {self.debited_funds.currency, self.credited_funds.currency, self.fees.currency}
-        return self.initial_transaction_id in (None, payment.reference) and currencies == {payment.currency}
+        """Whether it gives something of this payment back, in its currency."""
+        return self.original in (None, payment.reference) and self.is_in(payment.currency)
+
+    def is_in(self, currency: str) -> bool:
+        """Whether all its amounts are of this currency."""
+        return {self.debited_funds.currency, self.credited_funds.currency, self.fees.currency} == {currency}
+
+    @property
+    def original(self) -> str | None:
+        """The id of what was given back, where it says so."""
+        return self.initial_transaction_id or (self.payment_ref.reference_id if self.payment_ref is not None else None)
 
     @property
     def changed_at(self) -> datetime | None:
@@ -56,14 +76,40 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
                 return None
 
 
-class Payin(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A pay-in as Mangopay shows it. Refunds do not change it."""
+class Paid(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A pay-in or a transfer as Mangopay shows it. Refunds do not change it."""
 
     id: str
     status: str
     author_id: str
     debited_funds: Money
+    fees: Money | None = None
+    declared_debited_funds: Money | None = None
+    declared_fees: Money | None = None
+    payment_type: str | None = None
+    credited_wallet_id: str | None = None
+    creation_date: Seconds = None
     execution_date: Seconds = None
+
+    @property
+    def funds(self) -> Money:
+        """What the payer pays. A wire that was announced has moved nothing yet, in no currency (XXX)."""
+        is_announced = self.debited_funds.amount == 0 and self.declared_debited_funds is not None
+        return self.declared_debited_funds if is_announced and self.declared_debited_funds else self.debited_funds
+
+    @property
+    def kept(self) -> int:
+        """What the platform keeps of it as fees."""
+        fees = self.declared_fees if self.funds is self.declared_debited_funds else self.fees
+        return fees.amount if fees is not None else 0
+
+
+class Happened(msgspec.Struct, frozen=True, rename="pascal"):
+    """An event. Its resource is written with one s here, and with two where a hook is called."""
+
+    resource_id: str
+    event_type: str
+    date: int | float
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -105,7 +151,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TOKEN: Final = msgspec.json.Decoder(Token)
-_PAYIN: Final = msgspec.json.Decoder(Payin)
+_PAID: Final = msgspec.json.Decoder(Paid)
+_EVENTS: Final = msgspec.json.Decoder(tuple[Happened, ...])
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Any])
+_ROWS: Final = msgspec.json.Decoder(tuple[dict[str, Any], ...])
 _SHOWN: Final = msgspec.json.Decoder(Shown)
 _LIST: Final = msgspec.json.Decoder(tuple[Shown, ...])
 _STORED: Final = msgspec.json.Decoder(Stored)
@@ -118,10 +167,22 @@ def token(reply: Reply) -> Token | None:
     return found if isinstance(found, Token) else None
 
 
-def payin(reply: Reply) -> Payin | None:
-    """The pay-in of an answer that shows one."""
-    found = _read(_PAYIN, reply) if reply.status == 200 else None
-    return found if isinstance(found, Payin) else None
+def paid(reply: Reply) -> Paid | None:
+    """The pay-in or transfer of an answer that shows one."""
+    found = _read(_PAID, reply) if reply.status == 200 else None
+    return found if isinstance(found, Paid) else None
+
+
+def members(reply: Reply) -> dict[str, Any]:
+    """Everything an object says, under its own names."""
+    found = _read(_MEMBERS, reply) if reply.status == 200 else None
+    return found if isinstance(found, dict) else {}
+
+
+def events(reply: Reply) -> tuple[Happened, ...] | None:
+    """The events of a list."""
+    found = _read(_EVENTS, reply) if reply.status == 200 else None
+    return found if isinstance(found, tuple) else None
 
 
 def refund(reply: Reply) -> Shown | None:
@@ -131,9 +192,11 @@ def refund(reply: Reply) -> Shown | None:
 
 
 def refunds(reply: Reply) -> tuple[Shown, ...] | None:
-    """The refunds of a list."""
+    """The refunds of a list, each with all it says."""
     found = _read(_LIST, reply) if reply.status == 200 else None
-    return found if isinstance(found, tuple) else None
+    if not isinstance(found, tuple):
+        return None
+    return tuple(replace(each, whole=said) for each, said in zip(found, _ROWS.decode(reply.body), strict=True))
 
 
 def stored(reply: Reply) -> Reply | None:

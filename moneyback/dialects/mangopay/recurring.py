@@ -102,7 +102,7 @@ def update_registration(incoming: Incoming, _caller: Caller) -> Answer:
     return Outgoing(body=(yield from shown(registration)))
 
 
-def create_payin(incoming: Incoming, _caller: Caller) -> Answer:
+def create_payin(incoming: Incoming, caller: Caller) -> Answer:
     """The next pay-in of an agreement; without amounts, as much as was agreed."""
     body = Members(incoming.body)
     identity = body.identity("RecurringPayinRegistrationId")
@@ -122,7 +122,7 @@ def create_payin(incoming: Incoming, _caller: Caller) -> Answer:
     if isinstance(placed, Complaint):
         return placed
     number = str((yield NextNumber()))
-    made = yield from payins.pay_by_card(payins.METHODS[0], incoming, placed, said, number)
+    made = yield from payins.pay_by_card(payins.METHODS[0], incoming, caller, placed, said, number)
     if isinstance(made, Complaint):
         return made
     shown_too = {**made.shown, "RecurringPayinRegistrationId": identity, "SecureMode": None}

@@ -1,33 +1,48 @@
-"""Where payers and users are sent, and where they come back to."""
+"""Where payers and users are sent, and where they come back to.
+
+Whoever is given the address of a page has no key: it names its merchant and holds a secret, opens this one page for a
+while, and nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from hmac import compare_digest
 from typing import Any, Final
+from uuid import UUID
 
-from moneyback.dialect import Ask, Incoming, IssueToken
+from moneyback.dialect import ActFor, Ask, Caller, Incoming, Instant, LoadDocument, NewId, SaveDocument
 from moneyback.dialects.mangopay import responses
 
 PAGES: Final = "pages"
 DECIDE: Final = "decide"
-PATH: Final = f"/{PAGES}/{{Token}}/{{ObjectId}}/{DECIDE}"
-"""Public: whose page it is says the token, and a token that has run out shows that nothing is waiting."""
+PATH: Final = f"/{PAGES}/{{Merchant}}/{{Secret}}/{{ObjectId}}/{DECIDE}"
 
 LIFE: Final = 3600  # seconds a page can be used
+_KIND: Final = "page"
 
 
-def page_url(incoming: Incoming, identity: str) -> Generator[Ask, Any, str]:
-    """The address of the page on which a payer decides about this object; it carries the right to do so for a while."""
-    token: str = yield IssueToken(LIFE)
-    return responses.own_url(incoming, PAGES, token, identity, DECIDE)
+def page_url(incoming: Incoming, caller: Caller, identity: str) -> Generator[Ask, Any, str]:
+    """The address of the page on which a payer decides about this object; the one before leads nowhere any more."""
+    secret = (yield NewId()).hex
+    until = int((yield Instant()).timestamp()) + LIFE
+    yield SaveDocument(_KIND, identity, {"Secret": secret, "Until": until})
+    return responses.own_url(incoming, PAGES, caller.merchant.hex, secret, identity, DECIDE)
 
 
-def token_in(path: str) -> str | None:
-    """The token in the address of such a page; None for any other address."""
-    words = [word for word in path.split("/") if word]
-    if len(words) != 6 or (words[2].lower(), words[5].lower()) != (PAGES, DECIDE):
+def opened(incoming: Incoming) -> Generator[Ask, Any, str | None]:
+    """The object that an address opens, whose merchant is acted for from here on; None where it opens nothing."""
+    try:
+        merchant = UUID(hex=incoming.arguments["Merchant"])
+    except ValueError:
         return None
-    return words[3]
+    yield ActFor(merchant)
+    identity = incoming.arguments["ObjectId"]
+    page: dict[str, Any] | None = yield LoadDocument(_KIND, identity)
+    if page is None or (yield Instant()).timestamp() >= page["Until"]:
+        return None
+    known = compare_digest(str(page["Secret"]).encode(), incoming.arguments["Secret"].encode())
+    return identity if known else None
 
 
 def returning(url: str | None, name: str, identity: str) -> str | None:

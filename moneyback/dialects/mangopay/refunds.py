@@ -5,7 +5,7 @@ Handlers check what the request alone can tell, ask the engine for the rest, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,7 @@ from moneyback.dialect import (
     LoadDocument,
     Outgoing,
     PaymentOf,
+    RefundsOf,
     SaveDocument,
 )
 from moneyback.dialects.mangopay import calls, complaints, journal, pages, responses, schemas
@@ -36,6 +37,7 @@ from moneyback.dialects.mangopay.transactions import refund_object
 from moneyback.dialects.mangopay.windows import UNREFUNDABLE, capabilities, method, without_wait
 from moneyback.dialects.mangopay.wire import (
     FEE_WALLET_SHORT,
+    REFUNDS,
     Wanted,
     author_of,
     born_code,
@@ -48,8 +50,8 @@ from moneyback.dialects.mangopay.wire import (
 )
 
 CODES: Final = "mangopay.result_code"  # the kind of document that keeps what a refund's row cannot tell
-PAID_OUT: Final = "PaidOut"
-"""The member of a pay-in's document that says some of its refunds went out as payouts."""
+PAID_OUT: Final = "mangopay.paid_out"
+"""The kind of document that says of a pay-in that some of its refunds went out as payouts."""
 
 PRECEDENCE: Final = (
     # HTTP errors
@@ -240,7 +242,7 @@ def check(payment: Payment, _amounts: Amounts, command: RequestRefund) -> list[F
     """Mangopay's own rules beyond capabilities, kept as 005408 and 001401.
 
     Money that was clawed back, or is disputed on PayPal's own side, was repudiated; a default refund of a pay-in with
-    nothing left to give was refunded already.
+    nothing left to give was refunded already. What came in by wire goes back by a payout, and not otherwise.
     """
     failing = list[Failing]()
     if payment.clawed_back or (payment.disputed and method(payment) == "PAYPAL"):
@@ -248,6 +250,8 @@ def check(payment: Payment, _amounts: Amounts, command: RequestRefund) -> list[F
         failing.append(Failing(Reason.STATE_FORBIDS, figures))
     if command.asked.initial and not payment.refundable:
         failing.append(Failing(Reason.NOTHING_LEFT, {"refundable": 0}))
+    if method(payment) in UNREFUNDABLE and "BankAccountId" not in command.request:
+        failing.append(Failing(Reason.KIND_UNSUPPORTED, {"method": payment.method}))
     return failing
 
 
@@ -275,14 +279,54 @@ def lists(what: Refunded) -> calls.Handler:
         def show(refund: Refund) -> Generator[Ask, Any, dict[str, Any] | None]:
             return None if is_payout(refund) else (yield from shown(refund, payment))
 
-        return (yield from pages.shown(incoming, ListRefunds(payment=payment.id), show, all_of_it=_mixed(payment)))
+        if payment.document.get(REFUNDS):
+            return (yield from _with_theirs(incoming, payment))
+        mixed = yield from _is_mixed(payment)
+        return (yield from pages.shown(incoming, ListRefunds(payment=payment.id), show, all_of_it=mixed))
 
     return list_refunds
 
 
-def _mixed(payment: Payment) -> bool:
+def _is_mixed(payment: Payment) -> Generator[Ask, Any, bool]:
     """Whether some of its refunds may be payouts, which are not listed with them."""
-    return method(payment) in UNREFUNDABLE or bool(payment.document.get(PAID_OUT))
+    return method(payment) in UNREFUNDABLE or (yield LoadDocument(PAID_OUT, payment.dialect_id)) is not None
+
+
+def _with_theirs(incoming: Incoming, payment: Payment) -> Answer:
+    """Refunds of ours, and in between those that Mangopay shows and that were made elsewhere, in its own order."""
+    listing = pages.parse_listing(incoming)
+    if isinstance(listing, dict):
+        return complaints.parameters(listing)
+    made: tuple[Refund, ...] = yield RefundsOf(payment.id)
+    ours = [each for each in made if each.dialect == payment.dialect and not is_payout(each)]
+    theirs = payment.document[REFUNDS]
+    place = {row["Id"]: (row.get("CreationDate") or 0, number) for number, row in enumerate(theirs)}
+    rows = {place[row["Id"]]: row for row in elsewhere(theirs, ours)}
+    for number, refund in enumerate(ours, start=len(theirs)):
+        row = yield from shown(refund, payment)
+        rows[place.get(refund.provider_id, (row["CreationDate"], number))] = row
+    found = pages.chosen([rows[each] for each in sorted(rows)], listing)
+    return pages.answer(incoming, listing, pages.page(found, listing), len(found))
+
+
+def elsewhere(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Refund]) -> list[dict[str, Any]]:
+    """Of the refunds that the provider shows, those that are none of ours.
+
+    One in doubt has not been told its id: of those with its amounts, one is taken to be it.
+    """
+    known = {each.provider_id for each in ours}
+    nameless = [each for each in ours if each.provider_id is None and each.generation and not each.ended]
+    doubtful = [(each.wallet, -each.fee_return) for each in nameless]
+    found = []
+    for row in theirs:
+        amounts = (row["DebitedFunds"]["Amount"], row["Fees"]["Amount"])
+        if row["Id"] in known:
+            continue
+        if amounts in doubtful:
+            doubtful.remove(amounts)
+            continue
+        found.append(dict(row))
+    return found
 
 
 def shown(refund: Refund, payment: Payment) -> Generator[Ask, Any, dict[str, Any]]:

@@ -17,6 +17,8 @@ _LONGEST: Final[Mapping[str, int]] = {
     "AuthorId": ID_MAX,
     "CreditedUserId": ID_MAX,
     "CreditedWalletId": ID_MAX,
+    "DebitedWalletId": ID_MAX,
+    "ResultMessage": TAG_MAX,
     "Tag": TAG_MAX,
     "StatementDescriptor": 10,
     "ResultCode": 6,
@@ -24,6 +26,7 @@ _LONGEST: Final[Mapping[str, int]] = {
     "MandateId": ID_MAX,
     "BankAccountId": ID_MAX,
 }
+_LATEST: Final = 253_402_300_799  # seconds: the last of the year 9999
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "ExecutionType": ("DIRECT", "WEB", "EXTERNAL_INSTRUCTION"),
     "windows": ("methods", "seed"),
@@ -45,7 +48,26 @@ def payment_document(data: Mapping[str, Any], _now: datetime) -> Mapping[str, An
             raise ValueError(f"{name} is one of {', '.join(words)}.")
     if not isinstance(data.get("Shown", {}), Mapping):
         raise ValueError("Shown is an object.")
+    created = data.get("CreationDate", 0)
+    if isinstance(created, bool) or not isinstance(created, int) or not 0 <= created <= _LATEST:
+        raise ValueError("CreationDate is a number of seconds since 1970.")
     return {**(DEFAULTS if "BankAccountId" not in data else {}), **data}
+
+
+def fitting(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of members that somebody else wrote, those that `payment_document` would take."""
+    return {name: value for name, value in data.items() if _fits(name, value)}
+
+
+def _fits(name: str, value: Any) -> bool:
+    longest = _LONGEST.get(name)
+    short = longest is None or (isinstance(value, str) and len(value) <= longest)
+    return short and value in _CHOICES.get(name, (value,))
+
+
+def credited_wallets(document: Mapping[str, Any], currency: str) -> tuple[str | None, str | None]:
+    """The wallet that a pay-in credits, and the platform's own for its fees."""
+    return document.get("CreditedWalletId"), f"FEES_{currency}"
 
 
 def _sample(amount: int, currency: str, method: str, fees: int = 0) -> AddPayment:

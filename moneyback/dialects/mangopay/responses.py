@@ -97,7 +97,7 @@ def ask_under(
                 return stored_complaint(complaint_of(result), address, stamp)
             case Admitted(refund, payment, refusal) if refusal is not None:
                 return stored_refund(refund, payment, born_code(refusal.first, payment), address)
-            case Moved(refund=refund, payment=payment) if refund.ended:
+            case Moved(refund=refund, payment=payment) if refund.ended and not _is_named_later(payment):
                 return stored_refund(refund, payment, result_code(refund), address)
             case _:
                 return None
@@ -112,6 +112,11 @@ def ask_under(
         if _alive(result.key, stamp.at):
             return None
         ordinal += 1
+
+
+def _is_named_later(payment: Payment) -> bool:
+    """Whether it may be told under its provider's id, which is settled when it is told."""
+    return not payment.rail.startswith("sandbox")
 
 
 def take(key: str, complaint: Complaint, address: str, stamp: Stamp) -> Generator[Ask, Any, bool]:
@@ -131,7 +136,8 @@ def fetch(key: str, incoming: Incoming, at: datetime) -> Generator[Ask, Any, byt
     """The answer stored under a key within the last 24 hours; waits for one that is still being worked on."""
 
     def render(refund: Refund, payment: Payment) -> tuple[int, bytes]:
-        return stored_refund(refund, payment, result_code(refund), refund_url(incoming, refund, payment))
+        told = replace(refund, dialect_id=refund.shown_id)
+        return stored_refund(told, payment, result_code(told), refund_url(incoming, told, payment))
 
     newest: bytes | None = None
     ordinal = 1

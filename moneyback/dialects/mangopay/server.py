@@ -9,7 +9,7 @@ import binascii
 from base64 import b64decode
 from typing import Final
 
-from moneyback.dialect import Caller, Conversation, Incoming, IssueToken, Outgoing, Presented, Route
+from moneyback.dialect import Caller, Conversation, Incoming, IssueToken, LeaveToProvider, Outgoing, Presented, Route
 from moneyback.dialects.mangopay import (
     bankaccounts,
     calls,
@@ -25,7 +25,6 @@ from moneyback.dialects.mangopay import (
     payouts,
     preauthorizations,
     recurring,
-    redirects,
     refunds,
     responses,
     schemas,
@@ -42,8 +41,7 @@ TOKEN_LIFE: Final = 1200  # seconds, the Sandbox's; one less is announced (provi
 def presented(incoming: Incoming) -> Presented | None:
     """The credentials of a request: Basic for a token, a bearer token or Basic for the rest.
 
-    The scheme is read without case: clients send back the `bearer` they were given. A payer who was sent to a page
-    carries the token in its address.
+    The scheme is read without case: clients send back the `bearer` they were given.
     """
     scheme, _, value = incoming.headers.get("authorization", "").strip().partition(" ")
     value = value.strip()
@@ -53,8 +51,7 @@ def presented(incoming: Incoming) -> Presented | None:
         case "bearer" if value and not complaints.is_token(incoming.path):
             return Presented(secret=value)
         case _:
-            token = redirects.token_in(incoming.path)
-            return None if token is None else Presented(secret=token)
+            return None
 
 
 def _basic(value: str) -> Presented | None:
@@ -81,6 +78,8 @@ def view_response(incoming: Incoming, _caller: Caller) -> Answer:
     at = yield from calls.now(incoming)
     key = incoming.arguments["IdempotencyKey"]
     answer = (yield from responses.fetch(key, incoming, at)) if responses.FORM.fullmatch(key) else None
+    if answer is None:
+        yield LeaveToProvider()  # what it answered to calls that were relayed, Mangopay knows
     return complaints.KEY_UNKNOWN if answer is None else Outgoing(body=answer)
 
 

@@ -123,7 +123,7 @@ def refund_object(refund: Refund, payment: Payment, code: str | None) -> dict[st
         "InitialTransactionType": initial,
         "InitialTransactionNature": "REGULAR",
         "DebitedWalletId": wallet_of(payment),
-        "CreditedWalletId": payment.source,
+        "CreditedWalletId": _source_of(payment) if transfer else None,
         "RefundReason": {
             "RefundReasonMessage": None,
             "RefundReasonType": "OTHER" if transfer else "INITIALIZED_BY_CLIENT",
@@ -206,9 +206,14 @@ def transfer_object(payment: Payment) -> dict[str, Any]:
         **_moved(payment),
         "Type": "TRANSFER",
         "Nature": "REGULAR",
-        "DebitedWalletId": payment.source,
+        "DebitedWalletId": _source_of(payment),
         "CreditedWalletId": wallet_of(payment),
     }
+
+
+def _source_of(payment: Payment) -> str | None:
+    """The wallet a transfer was paid from: one of ours, or as its provider has named it."""
+    return payment.source or payment.document.get("DebitedWalletId")
 
 
 def payout_object(payment: Payment) -> dict[str, Any]:
@@ -273,6 +278,6 @@ def _moved(payment: Payment) -> dict[str, Any]:
         "Fees": money(payment.fees, currency),
         "Status": status,
         "ResultCode": code,
-        "ResultMessage": WORDS.get(code, WORDS[GENERIC]) if code else None,
+        "ResultMessage": (WORDS.get(code) or document.get("ResultMessage") or WORDS[GENERIC]) if code else None,
         "ExecutionDate": int(executed.timestamp()) if status == "SUCCEEDED" else None,
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from moneyback.core.payment import Payment, PaymentKind
 from moneyback.core.refusals import Refusal
-from moneyback.dialect import AddPayment, Ask, Caller, FindPayment, Incoming, NextNumber, Outgoing
+from moneyback.dialect import AddPayment, Ask, Caller, FindPayment, Incoming, LeaveToProvider, NextNumber, Outgoing
 from moneyback.dialects.mangopay import calls, complaints, journal, schemas, users, wallets
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
@@ -92,7 +92,8 @@ def _failed(add: AddPayment, code: str) -> AddPayment:
 
 
 def view_transfer(incoming: Incoming, _caller: Caller) -> Answer:
-    """A transfer. Its refunds do not change it."""
+    """A transfer. Its refunds do not change it: in front of Mangopay it alone shows it."""
+    yield LeaveToProvider()
     identity = incoming.arguments["TransferId"]
     payment: Payment | None = yield FindPayment(identity)
     if payment is None or payment.kind is not PaymentKind.TRANSFER:
@@ -110,6 +111,11 @@ ROUTES: Final = (
         answered=schemas.TRANSFER,
     ),
     calls.route(
-        "GET", "/transfers/{TransferId}", view_transfer, "View a transfer", kind="owned", answered=schemas.TRANSFER
+        "GET",
+        "/transfers/{TransferId}",
+        view_transfer,
+        "View a transfer",
+        kind="owned",
+        answered=schemas.TRANSFER,
     ),
 )

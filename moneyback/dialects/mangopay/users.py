@@ -145,7 +145,7 @@ def shown(user: Mapping[str, Any], *, sca: bool = False) -> Data:
 def creates(person: str, *, sca: bool = False) -> calls.Handler:
     """The handler that makes such a user. With SCA an owner has to enrol first."""
 
-    def create_user(incoming: Incoming, _caller: Caller) -> Answer:
+    def create_user(incoming: Incoming, caller: Caller) -> Answer:
         data = _parsed(incoming, person, {})
         if isinstance(data, Complaint):
             return data
@@ -160,7 +160,7 @@ def creates(person: str, *, sca: bool = False) -> calls.Handler:
             "KYCLevel": "LIGHT",
             "TermsAndConditionsAcceptedDate": at if data["TermsAndConditionsAccepted"] else None,
             "UserStatus": "PENDING_USER_ACTION" if pending else "ACTIVE",
-            "PendingUserAction": (yield from _redirect(incoming, identity)) if pending else None,
+            "PendingUserAction": (yield from _redirect(incoming, caller, identity)) if pending else None,
             "Capacity": "NORMAL",
         }
         yield SaveDocument(KIND, identity, user)
@@ -172,7 +172,7 @@ def creates(person: str, *, sca: bool = False) -> calls.Handler:
 def updates(person: str, *, sca: bool = False) -> calls.Handler:
     """The handler that changes such a user: the members that are there, and no other."""
 
-    def update_user(incoming: Incoming, _caller: Caller) -> Answer:
+    def update_user(incoming: Incoming, caller: Caller) -> Answer:
         user = yield from load(incoming.arguments["UserId"], person)
         if isinstance(user, Complaint):
             return user
@@ -184,7 +184,7 @@ def updates(person: str, *, sca: bool = False) -> calls.Handler:
             data["TermsAndConditionsAcceptedDate"] = at
         if sca and data["UserCategory"] == "OWNER" and user["UserCategory"] != "OWNER":
             data["UserStatus"] = "PENDING_USER_ACTION"
-            data["PendingUserAction"] = yield from _redirect(incoming, user["Id"])
+            data["PendingUserAction"] = yield from _redirect(incoming, caller, user["Id"])
         user = {**user, **data}
         yield SaveDocument(KIND, user["Id"], user)
         return Outgoing(body=shown(user, sca=sca))
@@ -192,8 +192,8 @@ def updates(person: str, *, sca: bool = False) -> calls.Handler:
     return update_user
 
 
-def _redirect(incoming: Incoming, identity: str) -> Generator[Ask, Any, Data]:
-    return {"RedirectUrl": (yield from redirects.page_url(incoming, identity))}
+def _redirect(incoming: Incoming, caller: Caller, identity: str) -> Generator[Ask, Any, Data]:
+    return {"RedirectUrl": (yield from redirects.page_url(incoming, caller, identity))}
 
 
 def load(identity: str, person: str | None = None) -> Generator[Ask, Any, Data | Complaint]:
@@ -237,12 +237,12 @@ def closes(person: str) -> calls.Handler:
     return close_user
 
 
-def enrol(incoming: Incoming, _caller: Caller) -> Answer:
+def enrol(incoming: Incoming, caller: Caller) -> Answer:
     """Where a user goes to enrol, or to consent, anew."""
     user = yield from load(incoming.arguments["UserId"])
     if isinstance(user, Complaint):
         return user
-    return Outgoing(body={"PendingUserAction": (yield from _redirect(incoming, user["Id"]))})
+    return Outgoing(body={"PendingUserAction": (yield from _redirect(incoming, caller, user["Id"]))})
 
 
 def sca_status(incoming: Incoming, _caller: Caller) -> Answer:

@@ -61,17 +61,26 @@ EQUAL_AMOUNT: Final = timedelta(hours=24)  # provider docs: 005407
 TRANSFERS: Final = Capabilities(one_at_a_time=True)
 """Nothing is said of a window for transfers, nor of equal amounts (provider docs: create a transfer refund)."""
 
-PAYOUTS: Final = Capabilities(blocked_by_dispute=True)
-"""Money that goes back by payouts: several a pay-in are allowed (provider docs: how to process a refund)."""
+PAYOUTS: Final = Capabilities(blocked_by_dispute=True, destination_needed=True)
+"""Money that goes back by payouts to a bank account: several a pay-in are allowed, and no window is stated (provider
+docs: how to process a refund)."""
 
 
 def method(payment: Payment) -> str:
     """The payment's method as `WINDOWS` spells it; a card where nothing is known."""
-    return "".join(filter(str.isalnum, payment.method or "CARD")).upper()
+    return spelt(payment.method or "CARD")
+
+
+def spelt(word: str) -> str:
+    """A PaymentType as `WINDOWS` spells it."""
+    return "".join(filter(str.isalnum, word)).upper()
 
 
 def created(payment: Payment) -> datetime:
     """A pay-in's CreationDate: when it was made, or when its money came in, which may be before it was registered."""
+    stated = payment.document.get("CreationDate")
+    if isinstance(stated, int):
+        return datetime.fromtimestamp(stated, UTC)
     return min(payment.created_at, payment.captured_at or payment.created_at)
 
 
@@ -80,12 +89,11 @@ def capabilities(payment: Payment) -> Capabilities:
     if payment.kind is PaymentKind.TRANSFER:
         return TRANSFERS
     word, start = method(payment), created(payment)
+    if word in UNREFUNDABLE:
+        return PAYOUTS
     before = (payment.captured_at or payment.created_at) - start  # the engine counts from when the money came in
     window = DEFAULT if payment.document.get("windows") == "seed" else WINDOWS.get(word, DEFAULT)
-    refundable = word not in UNREFUNDABLE
     return Capabilities(
-        full=refundable,
-        partial=refundable,
         opens_after=_opening(start) - start - before if window.waits else None,
         closes_after=(_closing(start, window) - before) or timedelta(microseconds=-1),
         equal_amount_interval=EQUAL_AMOUNT,

@@ -122,6 +122,9 @@ ID_MAX: Final = 128
 BAD_DESCRIPTOR: Final = "The StatementDescriptor must be at most 10 letters, digits and spaces"
 BAD_TAG: Final = f"The Tag must be text of at most {TAG_MAX} characters"
 
+REFUNDS: Final = "Refunds"
+"""The member of a document that keeps the refunds of a payment as its provider showed them, oldest first."""
+
 DEMO_USER: Final = "9100000001"
 DEMO_WALLET: Final = "9200000001"
 """Who pays, and which wallet is credited, where nobody said. Numbers that the dialect's sequence does not reach."""

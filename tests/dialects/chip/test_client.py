@@ -35,10 +35,13 @@ MADE = "6f1e4a5c-0000-4000-8000-000000000002"
 MARK = f"mb_{REFUND.hex}_1"
 PAYMENT = a_payment(NUMBER, 25_000, "MYR")
 NOW = unix(START)
+BEFORE: dict[str, Any] = {"left": 25_000, "refund_ids": [], "seen": []}
+HALF: dict[str, Any] = {"left": 12_000, "refund_ids": ["a"], "seen": []}
 
 
-def sending(**members: Any) -> Any:
-    return a_sending(PAYMENT, **{"payer": 100, **members})
+def sending(before: dict[str, Any] | None = None, **members: Any) -> Any:
+    """An attempt, sent after this reading."""
+    return replace(a_sending(PAYMENT, **{"payer": 100, **members}), pre_read=BEFORE if before is None else before)
 
 
 def made(**members: Any) -> dict[str, Any]:
@@ -84,6 +87,17 @@ def failed(code: str, at: int | None = NOW, **members: Any) -> dict[str, Any]:
     """A refund attempt that failed."""
     error = {"code": code, "message": "Words."}
     return {"type": "refund", "successful": False, "processing_time": at, "error": error} | members
+
+
+def prints(*attempts: dict[str, Any]) -> list[str]:
+    """What a reading writes down of these attempts."""
+    figures = answer_with(CLIENT.read(PAYMENT), as_reply(200, tried(*attempts)))
+    return list(figures.seen)
+
+
+def after(*attempts: dict[str, Any]) -> dict[str, Any]:
+    """A reading that shows these attempts."""
+    return BEFORE | {"seen": prints(*attempts)}
 
 
 def tried(*attempts: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -244,11 +258,12 @@ def test_the_table_of_attempts_covers_every_documented_code():
 @pytest.mark.parametrize("code", sorted(ATTEMPT_CODES))
 def test_the_attempt_says_why(code: str):
     older = failed("insufficient_funds" if code in NOT_KNOWN else "timeout")
-    seen = only(CLIENT.send(sending()), PROCESSING, as_reply(200, tried(failed(code), older)))
+    seen = only(CLIENT.send(sending(after(older))), PROCESSING, as_reply(200, tried(failed(code), older)))
     if code in NOT_KNOWN:
         assert (seen.event, seen.code, seen.failure) == (Event.LOST, "purchase_refund_error", None)
     else:
-        assert (seen.event, seen.code, seen.message) == (Event.REFUSED, code, "Words.")
+        assert (seen.event, seen.grade) == (Event.REFUSED, Grade.COUNTER)
+        assert (seen.code, seen.message) == (code, "Words.")
         assert seen.failure in ("declined", "funds", "invalid", "unsupported")
 
 
@@ -281,12 +296,62 @@ def test_a_failed_attempt_has_a_class(code: str, failure: str):
         as_reply(200, tried(failed("do_not_honour", at=NOW - 301))),
         as_reply(200, tried(failed("do_not_honour", at=None))),
         as_reply(200, tried({"type": "refund", "successful": True, "processing_time": NOW}, failed("do_not_honour"))),
+        as_reply(200, tried(failed("do_not_honour"), failed("do_not_honour"))),
+        as_reply(200, tried(failed("do_not_honour"), refundable_amount=24_900)),
+        as_reply(200, tried(failed("do_not_honour"), status="pending_refund")),
+        as_reply(200, refunded(MADE, left=25_000, transaction_data={"attempts": [failed("do_not_honour")]})),
     ],
 )
 def test_a_reason_that_is_kept_from_us_is_doubt(second: Reply | Exception):
     """A second call that was never sent says nothing about the first, which was."""
     seen = only(CLIENT.send(sending()), PROCESSING, second)
     assert (seen.event, seen.code, seen.digest) == (Event.LOST, "purchase_refund_error", f"{MARK}:lost")
+
+
+SUCCESS = {"type": "refund", "successful": True, "processing_time": NOW}
+HONOUR, FUNDS = failed("do_not_honour", at=NOW - 1), failed("insufficient_funds", at=NOW)
+ATTEMPTED = [
+    ("the only one", after(), [HONOUR], "do_not_honour"),
+    ("another's, and ours was not shown yet", after(HONOUR), [HONOUR], None),
+    ("ours on top of another's", after(HONOUR), [FUNDS, HONOUR], "insufficient_funds"),
+    ("ours is the twin of another's", after(HONOUR), [HONOUR, HONOUR], "do_not_honour"),
+    ("one of the two twins of others", after(HONOUR, HONOUR), [HONOUR, HONOUR], None),
+    ("ours on top of a success", after(SUCCESS), [FUNDS, SUCCESS], "insufficient_funds"),
+    ("two are new", after(), [FUNDS, HONOUR], None),
+    ("two are new, after another's", after(HONOUR), [FUNDS, FUNDS, HONOUR], None),
+    ("another's was shown late", after(FUNDS), [FUNDS, HONOUR], None),
+    ("another's is gone", after(HONOUR), [FUNDS], None),
+    ("all are gone", after(HONOUR), [], None),
+    ("another's is shown otherwise", after(HONOUR), [FUNDS, failed("timeout", at=NOW - 1)], None),
+    ("dated before our refund", after(), [failed("do_not_honour", at=NOW - 301)], None),
+    ("what was there before is not known", {"left": 25_000, "refund_ids": []}, [HONOUR], None),
+    ("nothing was read", {}, [HONOUR], None),
+]
+
+
+@pytest.mark.parametrize(("before", "now", "code"), [row[1:] for row in ATTEMPTED], ids=[row[0] for row in ATTEMPTED])
+def test_only_the_one_attempt_that_came_is_ours(before: dict[str, Any], now: list[dict[str, Any]], code: str | None):
+    """A failure of another refund, however fresh, says nothing of ours, which CHIP may have executed."""
+    reply = as_reply(200, tried(*now))
+    seen = only(CLIENT.send(sending(before)), PROCESSING, reply)
+    assert (seen.event, seen.code) == ((Event.LOST, "purchase_refund_error") if code is None else (Event.REFUSED, code))
+    looked = answer_with(CLIENT.look(sending(before, state=State.UNKNOWN), before), reply)
+    assert [(each.event, each.code) for each in looked.observations] == (
+        [] if code is None else [(Event.REFUSED, code)]
+    )
+
+
+@given(st.lists(st.sampled_from([HONOUR, FUNDS, failed("timeout")]), max_size=5), st.booleans())
+def test_attempts_of_before_are_never_evidence(attempts: list[dict[str, Any]], fewer: bool):
+    shown_now = as_reply(200, tried(*attempts[fewer:]))
+    before = after(*attempts)
+    assert only(CLIENT.send(sending(before)), PROCESSING, shown_now).event is Event.LOST
+    assert answer_with(CLIENT.look(sending(before), before), shown_now).observations == ()
+
+
+def test_words_may_change_and_the_attempt_is_the_same():
+    translated = HONOUR | {"error": {"code": "do_not_honour", "message": "Other words."}, "processing_tx_id": "x"}
+    assert prints(translated) == prints(HONOUR) != prints(FUNDS)
 
 
 def test_clocks_may_differ_a_little():
@@ -432,10 +497,6 @@ def test_a_look_without_an_answer_shows_nothing(thrown: type[Exception]):
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
-BEFORE = {"left": 25_000, "refund_ids": []}
-HALF = {"left": 12_000, "refund_ids": ["a"]}
-SUCCESS = {"type": "refund", "successful": True, "processing_time": NOW}
-
 LOOKS = [
     ("executed", BEFORE, refunded(MADE, left=24_900), Event.EXECUTED),
     ("executed after others", HALF, refunded("a", MADE, left=11_900), Event.EXECUTED),
@@ -452,8 +513,21 @@ LOOKS = [
     ("another on its way", BEFORE, shown(status="pending_refund", refundable_amount=24_000), None),
     ("one made, one on its way", BEFORE, refunded(MADE, left=24_900, status="pending_refund"), None),
     ("failed", BEFORE, tried(failed("do_not_honour")), Event.REFUSED),
-    ("failed before", HALF, tried(failed("do_not_honour"), status="refunded", refundable_amount=12_000), Event.REFUSED),
+    (
+        "failed after others",
+        HALF,
+        tried(failed("do_not_honour"), status="refunded", refundable_amount=12_000),
+        Event.REFUSED,
+    ),
     ("timed out", BEFORE, tried(failed("timeout")), None),
+    (
+        "failed, as did one before",
+        BEFORE | {"seen": prints(failed("timeout"))},
+        tried(failed("do_not_honour"), failed("timeout")),
+        Event.REFUSED,
+    ),
+    ("failed before us", after(failed("do_not_honour")), tried(failed("do_not_honour")), None),
+    ("no attempts known before", {"left": 25_000, "refund_ids": []}, tried(failed("do_not_honour")), None),
     ("failed twice", BEFORE, tried(failed("do_not_honour"), failed("do_not_honour")), None),
     ("failed after a success", BEFORE, tried(failed("do_not_honour"), SUCCESS), None),
     ("failed long ago", BEFORE, tried(failed("do_not_honour", at=NOW - 301)), None),
@@ -489,8 +563,11 @@ def test_figures_are_laid_out_for_a_person():
         "left_before": 25_000,
         "refunds": 2,
         "new_refunds": [MADE, "b"],
-        "attempts": [{"successful": False, "code": "timeout"}, {"successful": True, "code": None}],
+        "attempts": 2,
+        "new_attempts": [{"successful": False, "code": "timeout"}, {"successful": True, "code": None}],
     }
+    shown_again = answer_with(CLIENT.look(sending(), after(SUCCESS)), as_reply(200, now)).shown
+    assert (shown_again["attempts"], shown_again["new_attempts"]) == (2, [{"successful": False, "code": "timeout"}])
 
 
 # --- against the provider's own examples -----------------------------------------------------------------------------
@@ -613,9 +690,9 @@ def test_every_outcome_is_tried():
 def test_every_outcome_is_understood(outcome: str, told: tuple[Event, str | None]):
     wire = link(outcome)
     payment = wire.pay(25_000, "MYR")
-    (seen,) = wire.send(a_sending(payment, 500))
+    (seen,) = wire.send(a_sending(payment, 500), before=wire.figures(payment))
     assert (seen.event, seen.code) == told
-    assert [call.method for call in wire.calls] == ["POST"] + ["GET"] * (
+    assert [call.method for call in wire.calls[1:]] == ["POST"] + ["GET"] * (
         SHOWN[State(outcome.partition(":")[0])] is Shown.ERROR
     )
 
@@ -654,6 +731,21 @@ def test_a_pending_refund_is_followed_by_looking(becomes: str, told: list[Event]
     looked = wire.look(a_sending(payment, 500, state=State.PENDING), before)
     assert [each.event for each in looked.observations] == told
     assert all(each.provider_id in (None, refund.dialect_id) for each in looked.observations)
+
+
+@pytest.mark.parametrize("fate", ["arrives", "lost before", "lost after"])
+def test_the_failure_of_another_refund_is_not_ours(fate: Fate):
+    """The first is refused; the second times out at the acquirer, never arrives, or is refused as well."""
+    wire = link("failed:do_not_honour")
+    payment = wire.pay(25_000, "MYR")
+    wire.send(a_sending(payment, 500), before=wire.figures(payment))
+    before = wire.figures(payment)
+    assert before.seen is not None and len(before.seen) == 1
+    wire.table.outcome = "failed:timeout" if fate == "arrives" else "failed:insufficient_funds"
+    (seen,) = wire.send(a_sending(payment, 500, generation=2), fate, before)
+    assert seen.event is Event.LOST
+    looked = wire.look(a_sending(payment, 500, generation=2, state=State.UNKNOWN), before).observations
+    assert [each.code for each in looked] == (["insufficient_funds"] if fate == "lost after" else [])
 
 
 @pytest.mark.parametrize("fate", ["not connected", "lost before"])

@@ -843,11 +843,20 @@ def test_what_is_registered_natively_stands_on_the_demo_users_wallet(platform: P
     refund = platform.made(again, amounts(30_00, -1_00))
     assert balance() == before + 60_00
     for place in (wallet, f"/v2.01/demo/users/{payin['AuthorId']}"):
-        listed = said(platform.face.get(f"{place}/transactions?Sort=CreationDate:DESC&per_page=100"))
+        listed = whole(platform, f"{place}/transactions")
         assert {payin["Id"], again["dialect_id"], refund["Id"]} <= {each["Id"] for each in listed}
-    moved = said(platform.face.get(f"{wallet}/transactions?Status=SUCCEEDED&per_page=100"))
-    assert {each["Id"] for each in platform.ready["payins"] if each["CreditedFunds"]["Currency"] == "EUR"} <= {
-        each["Id"] for each in moved
-    }
-    events = said(platform.face.get("/v2.01/demo/events?EventType=PAYIN_NORMAL_SUCCEEDED&per_page=100"))
-    assert payin["Id"] in {each["ResourceId"] for each in events}
+    samples = {each["Id"] for each in platform.ready["payins"] if each["CreditedFunds"]["Currency"] == "EUR"}
+    assert samples <= {each["Id"] for each in whole(platform, f"{wallet}/transactions")}
+    events = whole(platform, "/v2.01/demo/events?EventType=PAYIN_NORMAL_SUCCEEDED")
+    assert {payin["Id"], *samples} <= {each["ResourceId"] for each in events}
+
+
+def whole(platform: Platform, path: str) -> list[Any]:
+    """Every row of a list."""
+    found, number = list[Any](), 1
+    while True:
+        page = said(platform.face.get(f"{path}{'&' if '?' in path else '?'}per_page=100&page={number}"))
+        found += page
+        if len(page) < 100:
+            return found
+        number += 1

@@ -16,19 +16,11 @@ from moneyback.core.commands import Observation
 from moneyback.core.refund import Event, Grade, State
 from moneyback.dialect import AnswerLost, Call, Figures, Looked, NotConnected, Reply, Sending
 from moneyback.dialects.mangopay import DIALECT, received
-from moneyback.dialects.mangopay.client import (
-    ANSWERS,
-    CLIENT,
-    FAILURES,
-    KEY_WINDOW,
-    PROCESSING,
-    STATUSES,
-    capabilities,
-    key_of,
-    meaning,
-    refund_call,
-)
+from moneyback.dialects.mangopay.client import CLIENT, capabilities
+from moneyback.dialects.mangopay.looking import KEY_WINDOW, PROCESSING
+from moneyback.dialects.mangopay.meanings import ANSWERS, FAILURES, STATUSES, meaning
 from moneyback.dialects.mangopay.responses import FORM
+from moneyback.dialects.mangopay.sending import key_of, refund_call
 from moneyback.dialects.mangopay.session import CLIENT_ID, CREDENTIALS, NO_TOKEN, authorize
 from moneyback.dialects.mangopay.wire import MESSAGES, SUCCESS
 from tests.dialects.driver import ROADS, START, Table
@@ -375,15 +367,18 @@ def test_a_token_is_shown_as_it_was_given():
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_is_what_was_paid_less_what_was_given_back():
+def test_what_is_left_is_what_was_paid_less_what_was_given_back_or_is_promised():
     refunds = [
         shown(),
         failed("005407", Id="r2"),
-        shown(Id="r3", Status="CREATED"),
+        shown(Id="r3", Status="CREATED", CreditedFunds=eur(1_00)),
         shown(Id="r4", InitialTransactionId="9"),
+        shown(
+            Id="r5", **{name: {"Currency": "USD", "Amount": 1} for name in ("DebitedFunds", "CreditedFunds", "Fees")}
+        ),
     ]
     figures = answer_with(CLIENT.read(PAYMENT), TOKEN, PAYIN, as_reply(200, refunds))
-    assert (figures.left, figures.refund_ids) == (6_50, ("refund_m_01", "r2", "r3"))
+    assert (figures.left, figures.refund_ids) == (5_50, ("refund_m_01", "r2", "r3"))
     assert [(each.kind, each.amount) for each in figures.sightings] == [("captured", 27_50)]
 
 
@@ -643,7 +638,9 @@ def test_what_is_declared():
     native, own = PAYMENT, a_payment("1", 1, "EUR", dialect="mangopay", method="BANK_WIRE")
     assert capabilities(native).one_at_a_time
     assert (capabilities(native).full, capabilities(native).closes_after) == (True, None)
-    assert not capabilities(own).full
+    assert (capabilities(own).destination_needed, capabilities(own).closes_after) == (True, None)
+    assert CLIENT.profile({"client_id": "demo", "api_key": "k"}, "any") == {"client_id": "demo"}
+    assert CLIENT.release is None
 
 
 @pytest.mark.parametrize("name", ["authorization", "access_token", "api_key", "Billing", "IBAN"])

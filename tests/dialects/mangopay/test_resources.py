@@ -10,7 +10,7 @@ import pytest
 
 from moneyback.dialect import ListDocuments, Outgoing
 from moneyback.dialects.mangopay import DIALECT
-from tests.dialects.driver import said
+from tests.dialects.driver import STRANGER, said, text
 from tests.dialects.mangopay.demo import KEY, Demo
 from tests.dialects.mangopay.shop import COMPANY, IBAN, PERSON, Shop, eur
 
@@ -659,3 +659,61 @@ def test_a_list_reads_what_it_prints(desk: Desk):
     assert outgoing.headers["X-Number-Of-Pages"] == "3"
     limits = [ask.limit for ask in desk.world.asks if isinstance(ask, ListDocuments)]
     assert limits == [5]
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def on_a_page(desk: Desk) -> tuple[Any, str]:
+    payin = desk.made("payins/card/web", desk.stated(ReturnURL=BACK, CardType="CB_VISA_MASTERCARD"))
+    return payin, payin["RedirectURL"][payin["RedirectURL"].index("/v2.01/") :]
+
+
+def test_a_page_is_open_for_an_hour(desk: Desk):
+    payin, page = on_a_page(desk)
+    desk.world.advance(seconds=3_599)
+    assert b"<form" in text(desk.world.call("GET", page))
+    desk.world.advance(seconds=1)
+    for method, body, encoding in (("GET", None, None), ("POST", {"outcome": "confirm"}, "form")):
+        shut = desk.world.call(method, page, body, encoding=encoding)
+        assert b"Nothing is waiting here" in text(shut)
+    assert desk.seen(f"payins/{payin['Id']}")["Status"] == "CREATED"
+
+
+def test_a_page_names_its_merchant_and_proves_itself_by_its_secret(desk: Desk):
+    _, page = on_a_page(desk)
+    _, version, client, pages, merchant, secret, identity, decide = page.split("/")
+    assert (merchant, len(secret)) == (desk.world.caller.merchant.hex, 32)
+    for words in (
+        (STRANGER.hex, secret, identity),
+        ("nobody", secret, identity),
+        (merchant, secret[:-1], identity),
+        (merchant, "0" * 32, identity),
+        (merchant, secret, "1"),
+    ):
+        shut = desk.world.call("GET", "/".join(["", version, client, pages, *words, decide]))
+        assert b"Nothing is waiting here" in text(shut)
+    assert b"<form" in text(desk.world.call("GET", page))
+
+
+# --- what came in by no call of this dialect -------------------------------------------------------------------------
+
+
+def test_a_payment_that_was_registered_natively_is_entered_by_whoever_lists_next(desk: Desk):
+    own = desk.pay()
+    for number in range(250):
+        desk.world.pay(1_00 + number, "EUR", dialect_id=f"n{number}", dialect_data={"CreditedWalletId": desk.wallet})
+        if number % 100 == 0:
+            desk.world.advance(seconds=1)
+    found: list[Any] = []
+    for page in (1, 2, 3):
+        found += desk.seen(f"wallets/{desk.wallet}/transactions?per_page=100&page={page}")
+    assert {each["Id"] for each in found} == {own["Id"], *(f"n{number}" for number in range(250))}
+    assert len(found) == 251
+    late = desk.world.pay(5_00, "EUR", status="processing", dialect_data={"CreditedWalletId": desk.wallet})
+    assert desk.seen(f"wallets/{desk.wallet}/transactions?per_page=100&page=3")[-1]["Id"] == late.dialect_id
+    events = desk.seen("events?EventType=PAYIN_NORMAL_CREATED&per_page=100&page=3")
+    assert [each["ResourceId"] for each in events][-1] == late.dialect_id
+    asked = len(desk.world.asks)
+    desk.seen(f"wallets/{desk.wallet}/transactions?per_page=1")
+    assert [type(each).__name__ for each in desk.world.asks[asked:]].count("SaveDocument") == 0
