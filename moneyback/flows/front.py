@@ -104,6 +104,9 @@ async def serve_in_front(
     try:
         said = await answered(serving, route)
     except NotOurs:
+        told = await serving.read_instead(route)
+        if told is not None:  # a refund was admitted before: whatever else was wanted, its client hears of it
+            return told
         return None if route.method == "GET" or serving.is_harmless else dialect.fault(Fault.FORBIDDEN, incoming)
     unknown = route.kind == "owned" and said.status == 404  # a hook, say, that its client has not made through us
     return None if unknown or (route.method == "GET" and serving.missed) else said

@@ -75,6 +75,13 @@ def read_refund(incoming: Incoming, _caller: Caller) -> Conversation:
     return Outgoing(body={"id": refund.dialect_id, "of": payment.dialect_id})
 
 
+def pay_back_and_note(incoming: Incoming, caller: Caller) -> Conversation:
+    said = yield from pay_back(incoming, caller)
+    payment = yield FindPayment(incoming.arguments["id"])
+    yield SeePayment(payment=payment, sighting=Sighting(kind="noted", amount=0, reference=""), document={"a": 1})
+    return said
+
+
 def cancel(incoming: Incoming, _caller: Caller) -> Conversation:
     payment = yield FindPayment(incoming.arguments["id"])
     yield SeePayment(payment=payment, sighting=Sighting(kind="canceled", amount=0, reference="1"))
@@ -91,6 +98,7 @@ DIALECT: Dialect = replace(
     numbered=False,
     routes=(
         Route(method="POST", path="/api/payments/{id}/refund", handle=pay_back, kind="guarded"),
+        Route(method="POST", path="/api/payments/{id}/repay", handle=pay_back_and_note, kind="guarded"),
         Route(method="POST", path="/api/payments/{id}/cancel", handle=cancel, kind="guarded"),
         Route(
             method="POST",
@@ -248,6 +256,13 @@ async def test_what_we_can_only_pretend_the_provider_is_told(shop: Before):
     said = await shop("POST", "/payments/p1/cancel", json={"why": "x"})
     assert (said.status_code, said.json()) == (201, {"made": 1})
     assert [(each.path, each.body) for each in shop.provider.relayed] == [("/payments/p1/cancel", b'{"why":"x"}')]
+
+
+async def test_once_admitted_a_refund_is_never_answered_with_an_error(shop: Before):
+    shop.provider.has("p1")
+    said = await shop("POST", "/payments/p1/repay", json={"amount": 100})
+    assert said.status_code < 300, said.text
+    assert not shop.provider.relayed and len(shop.scene.rail.sent) == 1
 
 
 async def test_there_is_no_way_around_us(shop: Before):
