@@ -82,7 +82,7 @@ def _in_turn(ask: AskRefund) -> Generator[Ask, Any, tuple[Any, float]]:
     while True:
         refunds: tuple[Refund, ...] = yield RefundsOf(ask.payment.id)
         before = next((each for each in refunds if each.state in _UNSENT_OR_SENDING), None)
-        over = before is None
+        over = before is None and not all(each.ended for each in refunds)  # else another's turn came before ours
         if before is not None:
             before, _ = yield Await(before, left_s)
             over = before.state in _UNSENT_OR_SENDING
