@@ -304,10 +304,18 @@ class Fronting(Serving):
         return replace(leg, dialect_id=str(OWN_NUMBERS + await self.reads.next_number(self.dialect.name)))
 
     async def _named(self, result: Any) -> Any:
-        """The refunds of a result, each with the id its client will know it by."""
+        """The refunds of a result, each with the id its client will know it by.
+
+        Admitted they are by now: a database that goes away here costs them the provider's id, and is no error.
+        """
+        self.see(result)
         match result:
             case Admitted(refund, _, None) | Joined(refund, _) if self._is_told(refund):
-                told, payment = await self._name(refund)
+                try:
+                    told, payment = await self._name(refund)
+                except StoreUnavailable as error:
+                    self.world.log("refund_not_named", refund=str(refund.id), error=str(error))
+                    return result
                 return replace(result, refund=told, payment=payment)
             case Grouped(legs=legs):
                 return replace(result, legs=tuple([await self._named(each) for each in legs]))

@@ -41,6 +41,7 @@ from moneyback.dialect import (
 from moneyback.flows import front
 from moneyback.flows.front import without_marks
 from moneyback.flows.request_refund import await_refund
+from moneyback.store.port import StoreUnavailable
 from tests.flows.toy import TOY, Scene, scene_on
 
 MARK = "mb_0123456789abcdef0123456789abcdef_1"
@@ -444,6 +445,23 @@ async def test_an_id_that_was_told_stays(shop: Before, monkeypatch: pytest.Monke
     own = UUID(said["id"])
     by_own, by_theirs = await shop("GET", f"/refunds/{own}"), await shop("GET", "/refunds/p1")
     assert by_own.json() == by_theirs.json() == {"id": str(own), "of": "p1"}
+
+
+async def test_a_database_that_goes_away_before_the_id_is_told_is_no_error(
+    shop: Before, monkeypatch: pytest.MonkeyPatch
+):
+    shop.provider.has("p1")
+    submit = type(shop.scene.store).submit
+
+    async def no_names(store: Any, command: Any) -> Any:
+        if isinstance(command, NameRefund):
+            raise StoreUnavailable("away")
+        return await submit(store, command)
+
+    monkeypatch.setattr(type(shop.scene.store), "submit", no_names)
+    said = await shop("POST", "/payments/p1/refund", json={"amount": 100})
+    assert (said.status_code, said.json()["state"]) == (200, "succeeded")
+    assert len(shop.scene.rail.sent) == 1
 
 
 async def test_only_the_first_telling_counts(shop: Before):
