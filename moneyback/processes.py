@@ -85,16 +85,19 @@ def supervise(
             if ready_file is not None:
                 write_atomically(ready_file, json.dumps(describe(), indent=2) + "\n")
             announce()
-        while cluster is not None and not stopped.wait(WATCH_S):
-            with contextlib.suppress(Exception):  # tried again at the next turn; the workers answer 503 until then
-                cluster.ensure_running()
+        while not stopped.wait(WATCH_S):
+            if server.interrupt_signal:
+                server.main_loop_interrupt.set()  # it clears this when a worker failed at the same moment
+            if cluster is not None:
+                with contextlib.suppress(Exception):  # tried again at the next turn; the workers answer 503 until then
+                    cluster.ensure_running()
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
     server.on_startup(watcher.start)
     try:
         server.serve()
     except SystemExit:
-        # A worker that was interrupted together with us, as Ctrl-C does it, is taken for one that failed.
+        # A worker that was interrupted together with us, before it served, is taken for one that failed.
         if not server.interrupt_signal:
             raise
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable
 
 from moneyback.flows.work import CLAIM_MAX, begin_round
@@ -23,7 +22,6 @@ ROUND_S = 1.0
 """How long a round is waited for before the next one."""
 PIECES_MAX = 1_024
 """Pieces under way, most of them waiting for a send slot: with so many, nothing more is claimed."""
-PARENT_CHECK_S = 0.5
 
 
 async def run_worker(world: World, notices: Callable[[], Awaitable[int]]) -> None:
@@ -62,12 +60,6 @@ async def _round(world: World, under_way: set[asyncio.Task[None]]) -> int:
 
 async def _rest(world: World, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(world.due.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for may lose a cancellation that comes together with the event
+            await world.due.wait()
     world.due.clear()
-
-
-async def exit_with_parent(parent: int) -> None:
-    """End this process at once when the supervisor that started it is gone; being killed is what it is built for."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing in this process would ever set an event
-        await asyncio.sleep(PARENT_CHECK_S)
-    os._exit(1)

@@ -47,15 +47,22 @@ def running(own: Sandbox) -> Sandbox:
     return own if own.serves else own.start()
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+ENDINGS: dict[str, list[signal.Signals]] = {
+    "SIGTERM": [signal.SIGTERM],
+    "Ctrl-C": [signal.SIGINT],
+    "Ctrl-C, impatiently": [signal.SIGINT] * 4,
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
 def test_it_ends_with_zero_leaves_nothing_behind_and_starts_again_as_it_was(running: Sandbox, how: str, place: Path):
     shown = running.ready_file.read_bytes()
-    if how == "Ctrl-C":
-        os.killpg(running.supervisor, signal.SIGINT)  # a terminal tells the whole group
-        code = running.wait()
-    else:
-        code = running.end(signal.Signals[how])
-    assert code == 0
+    for told in ENDINGS[how]:
+        if told is signal.SIGINT:
+            os.killpg(running.supervisor, told)  # a terminal tells the whole group
+        else:
+            os.kill(running.supervisor, told)
+    assert running.wait() == 0
     assert not running.ready_file.exists()
     until_empty(running.supervisor)
     assert not running.postgres_processes()
@@ -91,6 +98,15 @@ def test_a_worker_that_is_killed_is_replaced_as_often_as_it_takes(running: Sandb
     assert is_ready(running)
 
 
+def test_an_interrupted_worker_serves_on_its_supervisor_alone_may_end_it(running: Sandbox):
+    before = running.worker_pids()
+    for pid in before:
+        assert ignores(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGINT)
+    assert is_ready(running)
+    assert running.worker_pids() == before
+
+
 def test_workers_that_start_without_a_database_wait_for_it(running: Sandbox):
     with running.without_database():
         before = running.worker_pids()
@@ -108,6 +124,13 @@ def test_workers_do_not_outlive_their_supervisor(running: Sandbox):
     assert not listens(running.port)
     running.start()
     assert is_ready(running)
+
+
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal means nothing to a process, as the kernel knows it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask, 16) & 1 << (number - 1))
 
 
 @contextmanager
