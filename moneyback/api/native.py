@@ -490,6 +490,7 @@ async def create_payment(surface: Surface, asker: Asker, asking: Asking) -> Answ
             captured_at=captured_at,
             scenario=asked.scenario,
             key=key,
+            stated=True,
         )
     except ValueError as error:
         raise BadRequest(str(error)) from error

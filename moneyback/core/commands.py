@@ -309,6 +309,7 @@ class RegisterPayment(msgspec.Struct, frozen=True, kw_only=True):
     sequence: str | None = None  # draw `dialect_id` (and an empty reference) from this sequence
     order_id: UUID | None = None
     external: tuple[tuple[str, int], ...] = ()  # (provider refund id, amount) of earlier refunds
+    stated: bool = False  # the amount is what a client says, not what a provider shows as of now
     key: Keyed | None = None
 
     @property

@@ -19,7 +19,7 @@ def register(command: RegisterPayment, facts: Facts, now: Now, number: int | Non
     asked = _numbered(command.payment, number)
     known = facts.references.get((asked.merchant, asked.account, asked.reference))
     if known is not None:
-        same = (known.currency, known.rail, known.dialect) == (asked.currency, asked.rail, asked.dialect)
+        same = _is_same(known, asked, stated=command.stated)
         return Plan(result=Standing(known)) if same else refuse(Reason.ALREADY_EXISTS, reference=asked.reference)
     captured = asked.captured if asked.condition is Condition.CAPTURED else 0
     if short := _shortage(asked, captured, facts):
@@ -57,6 +57,14 @@ def register(command: RegisterPayment, facts: Facts, now: Now, number: int | Non
         movements=_opening(payment, externals, now),
         events=(payment_event(payment, "payment.registered", now.business),),
     )
+
+
+def _is_same(known: Payment, asked: Payment, *, stated: bool) -> bool:
+    """Whether this is the known payment told of again. What a provider shows of it may have grown meanwhile."""
+    if (known.currency, known.rail, known.dialect) != (asked.currency, asked.rail, asked.dialect):
+        return False
+    amount = asked.captured or asked.authorized
+    return not (stated and known.amount_known) or amount in (known.captured, known.authorized)
 
 
 def _shortage(payment: Payment, amount: int, facts: Facts) -> Refusal | None:

@@ -33,12 +33,14 @@ async def add_payment(
     earlier: tuple[SeenRefund, ...] = (),
     left: int | None = None,
     sightings: tuple[Sighting, ...] = (),
+    stated: bool = False,
 ) -> Standing | Replayed | Refusal:
     """Register a payment; an equal one with the same `reference` is found again. Replayed only under a `key`.
 
     `asked.document` is what its dialect remembers of it, checked by the dialect. `earlier` are refunds its provider
     made before, and `left` is what the provider says remains: if we come to another figure, nothing is sent until
-    somebody has looked. `sightings` is what else had happened to it. Raises ValueError with a sentence for dialect data
+    somebody has looked. `sightings` is what else had happened to it. `stated` says that the amount is a client's word:
+    another one than the known payment's is refused. Raises ValueError with a sentence for dialect data
     the dialect cannot read, KeyError for an unknown rail.
     """
     rail = world.rail(merchant, rail_name)
@@ -94,6 +96,7 @@ async def add_payment(
             sequence=sequence,
             order_id=world.new_id() if asked.order is not None else None,
             external=external,
+            stated=stated,
             key=key,
         )
     )

@@ -86,6 +86,9 @@ async def test_a_payment_under_a_known_reference_is_found_again(shop: Native):
     assert (again.status_code, again.json()) == (200, first)
     other = await shop.post("/v1/payments", {"amount": 10_000, "currency": "USD", "reference": "same"})
     assert refused(other) == (409, "already_exists")
+    more = await shop.post("/v1/payments", {"amount": 10_001, "currency": "EUR", "reference": "same"})
+    assert refused(more) == (409, "already_exists")
+    assert await shop.again(first) == first
 
 
 @pytest.mark.parametrize(
@@ -1014,7 +1017,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Any], Request]] = {
     ),
     ("POST", "/v1/payments"): lambda own: (
         "/v1/payments",
-        {"amount": 1, "currency": "EUR", "reference": own["reference"]},
+        {"amount": 10_000, "currency": "EUR", "reference": own["reference"]},
     ),
     ("GET", "/v1/payments"): lambda own: (f"/v1/payments?reference={own['reference']}", None),
     ("GET", "/v1/payments/{id}"): lambda own: (f"/v1/payments/{own['payment']}", None),

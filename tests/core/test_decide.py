@@ -283,6 +283,25 @@ def test_a_reference_that_is_taken_by_another_payment_is_refused(other: dict[str
     assert reasons(register(world, a_payment(id=UUID(int=101), **other))) == [Reason.ALREADY_EXISTS]
 
 
+@pytest.mark.parametrize(
+    ("amount", "stated", "found"), [(9_999, True, False), (9_999, False, True), (10_000, True, True)]
+)
+def test_a_client_that_states_another_amount_means_another_payment(amount: int, stated: bool, found: bool):
+    world = World()
+    first = register(world, a_payment()).payment
+    again = register(world, a_payment(id=UUID(int=101), captured=amount), stated=stated)
+    assert again == Standing(first) if found else reasons(again) == [Reason.ALREADY_EXISTS]
+
+
+@pytest.mark.parametrize(("amount", "found"), [(10_000, True), (6_000, True), (9_000, False)])
+def test_a_payment_captured_in_part_is_found_again_by_either_amount(amount: int, found: bool):
+    world = World()
+    held = register(world, a_payment(condition=Condition.AUTHORIZED, authorized=10_000, captured=0)).payment
+    world.sight(held, "captured", 6_000)
+    again = register(world, a_payment(id=UUID(int=101), captured=amount), stated=True)
+    assert again == Standing(world.of(held)) if found else reasons(again) == [Reason.ALREADY_EXISTS]
+
+
 def test_earlier_refunds_come_in_as_external():
     world = World()
     payment = register(world, a_payment(), external=(("a", 2_000), ("b", 500))).payment
