@@ -55,7 +55,7 @@ from moneyback.vault import MasterKeyError, Vault, read_key
 from moneyback.workers.deliveries import run_deliveries
 from moneyback.workers.loop import run_worker
 from moneyback.workers.news import run_news
-from moneyback.workers.signals import follow, ignore
+from moneyback.workers.signals import follow, nothing_begun
 
 LEARN_EVERY_S = 2.0
 COLLECT_AFTER = (20_000, 50, 1000)
@@ -191,9 +191,9 @@ def create_app() -> Application:
         assert settings.dsn is not None
         async with AsyncExitStack() as stack:
             if settings.parent is not None:
-                ignore(signal.SIGINT)
                 await stack.enter_async_context(beside(follow(settings.parent)))
-            await until_there(settings.dsn)
+            with nothing_begun():
+                await until_there(settings.dsn)
             parts = await stack.enter_async_context(wired(settings.dsn, vault_of(settings)))
             await learn_rails(parts)
             await stack.enter_async_context(beside(keep_learning(parts)))
@@ -201,8 +201,6 @@ def create_app() -> Application:
                 await stack.enter_async_context(beside(run_news(parts.world, parts.news)))
                 await stack.enter_async_context(delivering(parts, settings))
                 await stack.enter_async_context(beside(run_worker(parts.world, notices_of(parts))))
-            if settings.parent is not None:
-                stack.callback(ignore, signal.SIGTERM)  # first of all at the end: it ends already
             _spare_the_collector()
             yield parts
 

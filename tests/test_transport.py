@@ -1,7 +1,8 @@
 """Were bytes written? Every way a call can fail, against servers that misbehave on a real socket.
 
 A server here records what arrived before it does its harm: NotConnected must go with not one byte, and whatever cost a
-byte must be AnswerLost. Waiting is for events, and for time-outs so short that nobody notices them.
+byte must be AnswerLost. Waiting is for events, and for time-outs so short that nobody notices them; where it matters
+what has happened before one, the clock is moved once that has happened: a busy machine may be late with anything.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HANG = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"
 PATIENCE_S = 0.05
 """How long a test waits for what never comes."""
+SOON_S = 30.0
+LONG_S = 3_600.0
 
 
 class Server:
@@ -85,7 +88,7 @@ async def serving(handler: Handler, **more: Any) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def transport(*, connect_s: float = 5.0, answer_s: float = 5.0) -> AsyncIterator[Transport]:
+async def transport(*, connect_s: float = LONG_S, answer_s: float = LONG_S) -> AsyncIterator[Transport]:
     one = Transport(connect_s=connect_s, answer_s=answer_s)
     try:
         yield one
@@ -93,8 +96,22 @@ async def transport(*, connect_s: float = 5.0, answer_s: float = 5.0) -> AsyncIt
         await one.close()
 
 
-def soon(seconds: float = 30.0) -> float:
+def soon(seconds: float = SOON_S) -> float:
     return asyncio.get_running_loop().time() + seconds
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Awaitable[None]]:
+    """Moves the running loop's clock, once all has been done that could be done before."""
+
+    async def pass_it(seconds: float) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        before = loop.time
+        monkeypatch.setattr(loop, "time", lambda: before() + seconds)
+
+    return pass_it
 
 
 def says(*parts: bytes) -> Handler:
@@ -231,18 +248,23 @@ async def test_a_connection_that_is_not_made_in_time():
     assert server.connections == 0
 
 
-async def test_a_connection_that_is_not_made_by_the_deadline():
+async def test_a_connection_that_is_not_made_by_the_deadline(pass_time: Callable[[float], Awaitable[None]]):
+    connecting = asyncio.Event()
     async with serving(says(OK)) as server, transport() as one:
         stuck = httpx2.AsyncHTTPTransport()
 
         class Slow(httpcore2.AsyncNetworkBackend):
             async def connect_tcp(self, *_words: Any, **_more: Any) -> Any:
+                connecting.set()
                 await server.never.wait()
 
         stuck._pool._network_backend = Slow()
         one._client._transport = stuck
+        task = asyncio.create_task(one.exchange(server.url, CALL, deadline=soon()))
+        await connecting.wait()
+        await pass_time(SOON_S)
         with pytest.raises(NotConnected, match="TimeoutError"):
-            await one.exchange(server.url, CALL, deadline=soon(PATIENCE_S))
+            await task
 
 
 async def test_a_certificate_nobody_vouches_for(tmp_path: Path):
@@ -375,10 +397,13 @@ async def test_a_connection_that_breaks_before_the_whole_request_was_read():
     assert server.requests == [b"POST"]
 
 
-async def test_no_answer_in_time():
-    async with serving(hangs) as server, transport(answer_s=PATIENCE_S) as one:
+async def test_no_answer_in_time(pass_time: Callable[[float], Awaitable[None]]):
+    async with serving(hangs) as server, transport() as one:
+        task = asyncio.create_task(one.exchange(server.url, CALL, deadline=soon()))
+        await server.arrived.wait()
+        await pass_time(LONG_S)
         with pytest.raises(AnswerLost):
-            await one.exchange(server.url, CALL, deadline=soon())
+            await task
     assert len(server.requests) == 1
 
 
@@ -399,7 +424,7 @@ async def test_an_answer_that_trickles_has_no_more_time_than_another():
             await one.exchange(server.url, CALL, deadline=soon())
 
 
-async def test_an_answer_may_come_after_the_deadline_of_its_request():
+async def test_an_answer_may_come_after_the_deadline_of_its_request(pass_time: Callable[[float], Awaitable[None]]):
     release = asyncio.Event()
 
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
@@ -409,9 +434,10 @@ async def test_an_answer_may_come_after_the_deadline_of_its_request():
         await writer.drain()
 
     async with serving(late) as server, transport() as one:
-        deadline = soon(PATIENCE_S)
+        deadline = soon()
         task = asyncio.create_task(one.exchange(server.url, CALL, deadline=deadline))
         await server.arrived.wait()
+        await pass_time(SOON_S)
         passed = asyncio.Event()
         asyncio.get_running_loop().call_at(deadline, passed.set)
         await passed.wait()
@@ -419,14 +445,21 @@ async def test_an_answer_may_come_after_the_deadline_of_its_request():
         assert (await task).status == 200
 
 
-async def test_a_request_nobody_reads_is_not_written_on_after_the_deadline():
+async def test_a_request_nobody_reads_is_not_written_on_after_the_deadline(
+    pass_time: Callable[[float], Awaitable[None]],
+):
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
+        await reader.readexactly(1)
+        server.arrived.set()
         await server.never.wait()
 
     huge = Call(method="POST", path="/refunds", body=b"x" * 64_000_000)
     async with serving(deaf, limit=1) as server, transport() as one:
+        task = asyncio.create_task(one.exchange(server.url, huge, deadline=soon()))
+        await server.arrived.wait()
+        await pass_time(SOON_S)
         with pytest.raises(AnswerLost):
-            await one.exchange(server.url, huge, deadline=soon(PATIENCE_S))
+            await task
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -96,6 +96,7 @@ class Cluster:
         self._opened_by = os.getpid()
         self._users: Lock | None = None
         self._home: Home | None = None
+        self._left = False
 
     @property
     def dsn(self) -> str:
@@ -121,6 +122,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leaves. The last to leave stops the server; a second call does nothing."""
+        self._left = True  # first: another of our threads may be about to start the server again
         users, self._users = self._users, None
         if users is None:
             return
@@ -144,8 +146,11 @@ class Cluster:
 
     def _opened_home(self) -> Home:
         if self._users is None or self._home is None:
-            raise EmbeddedError(f"The PostgreSQL of {self.data_dir} was left already. Open it again.")
+            raise self._left_already()
         return self._home
+
+    def _left_already(self) -> EmbeddedError:
+        return EmbeddedError(f"The PostgreSQL of {self.data_dir} was left already. Open it again.")
 
     def _run(self) -> bool:
         """Returns once the server takes connections. True: we started it."""
@@ -157,6 +162,8 @@ class Cluster:
                 return launched is not None
 
     def _come_in(self) -> None:
+        if self._left:
+            raise self._left_already()
         if self._users is None:
             self._users = Lock(self._place / guardian.USERS_LOCK)
             self.owned = self._users.try_exclusive()

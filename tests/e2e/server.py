@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +26,8 @@ from moneyback.store.guardian import Lock, Where
 
 ROOT = Path(__file__).parents[2]
 SOAK = bool(os.environ.get("MONEYBACK_SOAK"))
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
+"""What takes longer has gone wrong, however busy the machine is."""
 PAUSE_S = 0.01
 ESTABLISHED, LISTENING = "01", "0A"  # states of a TCP socket in /proc/net/tcp
 
@@ -201,6 +202,11 @@ class Sandbox:
         """How many sockets wait for connections on its port: each worker has one of its own."""
         return sum(ours == self.port and state == LISTENING for ours, _, state, _ in connections())
 
+    def serves_with_others_than(self, before: set[int]) -> bool:
+        """Whether it is complete again, and none of these workers is left."""
+        now = self.worker_pids()
+        return not now & before and len(now) == self.workers == self.listeners()
+
     def worker_of(self, client_port: int) -> int:
         """The worker that has accepted the connection from this port of ours."""
         found = until(lambda: self._accepted(client_port), f"a worker has the connection from {client_port}")
@@ -257,15 +263,20 @@ class Sandbox:
     @contextmanager
     def silent_database(self) -> Iterator[None]:
         """Every process of the database stands still inside: connections stay, and nobody answers."""
-        stopped = self.postgres_processes()
-        assert stopped
+        first = int(until(self.postmaster, "a postmaster to stop"))
+        stopped = [first]
         try:
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            os.kill(first, signal.SIGSTOP)  # before the others are counted: from now on there are no new ones
+            until(lambda: state_of(first) == "T", "the postmaster stands still")
+            for pid in self.postgres_processes() - {first}:
+                with suppress(ProcessLookupError):  # it was about to end
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(pid)
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -280,19 +291,30 @@ def sandbox(data: Path, *, workers: int = 2, source: Path = ROOT) -> Iterator[Sa
 
 # --- what the kernel knows -------------------------------------------------------------------------------------------
 
+_reserved: list[socket.socket] = []
+"""Names that only one process may bind, each of which stands for a port: they go with this one."""
+
 
 def free_port() -> int:
-    """A port nobody listens on, below those the kernel gives to clients: one of them could take it meanwhile."""
+    """A port nobody listens on, below those the kernel gives to clients: one of them could take it meanwhile.
+
+    Nor is it given to any other test that runs now, in this process or beside it: between two lives of a server nobody
+    listens on its port.
+    """
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     random = Random(os.urandom(8))
     while True:
         port = random.randrange(max(1024, low - 12_000), low)
-        with socket.socket() as probe:
-            try:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0moneyback-tests/{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            name.close()
+            continue
+        _reserved.append(name)
+        return port
 
 
 def listens(port: int) -> bool:
@@ -310,6 +332,11 @@ def processes() -> Iterator[tuple[int, int, int]]:
             continue  # it has ended meanwhile
         if state != "Z":
             yield int(entry.name), int(parent), int(group)
+
+
+def state_of(pid: int) -> str:
+    """What a process does, in the kernel's letters: R runs, S sleeps, T stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def members(group: int) -> set[int]:

@@ -99,7 +99,8 @@ async def test_an_owner_killed_before_it_answers_is_answered_for_and_answers_out
     assert (again.status, again.body) == (201, answered.body)
     assert (refused_again.status, refused_again.body) == (422, refused.body)
     assert {(reply.status, reply.body) for reply in (*told, told_again)} == {(202, told[0].body)}
-    assert (told[0].json["id"], told[0].json["state"]) == (admitted["id"], "sending")
+    assert told[0].json["id"] == admitted["id"]
+    assert told[0].json["state"] in ("sending", "unknown")  # the latter once its lease has run out
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def request(payment: dict[str, Any], **members: Any) -> tuple[str, str, dict[str
     return "POST", f"/v1/payments/{payment['id']}/refunds", members
 
 
-async def ask(client: Client, payment: dict[str, Any], key: str, wait: int = 10, **members: Any) -> Reply:
+async def ask(client: Client, payment: dict[str, Any], key: str, wait: int = 60, **members: Any) -> Reply:
     return await client.ask(*request(payment, **members), Idempotency_Key=key, Prefer=f"wait={wait}")
 
 

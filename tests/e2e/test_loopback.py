@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,7 +29,7 @@ from moneyback.settings import Settings
 from moneyback.store.verify import verify
 from moneyback.wiring import add_rail
 from tests.e2e.client import Client, Native, basic, eventually
-from tests.e2e.server import ROOT, Sandbox, environment, members, until
+from tests.e2e.server import DEADLINE_S, ROOT, Sandbox, environment, members, until
 from tests.postgres import Databases
 
 DIALECTS = load_dialects()
@@ -41,9 +42,10 @@ MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 """Of the process under test, and of ours when we add its rails."""
 AMOUNT = 100_00
 LOOKS_S = (3, 10, 30, 120, 600, 3_600)
-"""Business time is moved on by these, one after the other, until a look has found what there is to find."""
+"""Business time is moved on by these, one after the other, until a look has found what there is to find; in the end, by
+the last one again and again: a busy machine may be late with any look."""
 LOOKED_S, LOOKED_WITHIN = 0.1, 20
-"""How often, and how many times, it is seen after that whether a look has found it."""
+"""How often, and how many times, it is seen after each whether a look has found it."""
 
 
 # --- what the twins will do ------------------------------------------------------------------------------------------
@@ -201,8 +203,9 @@ class Loop:
 
     async def settled(self, refund: dict[str, Any]) -> dict[str, Any]:
         """A refund, once nothing more will happen to it by itself; time passes for all meanwhile."""
-        for seconds in LOOKS_S:
-            if await self._is_settled(refund):
+        until_s = asyncio.get_running_loop().time() + DEADLINE_S
+        for seconds in chain(LOOKS_S, repeat(LOOKS_S[-1])):
+            if await self._is_settled(refund) or asyncio.get_running_loop().time() > until_s:
                 break
             await self.stage.pass_time(self.natives, seconds)
             for _ in range(LOOKED_WITHIN):

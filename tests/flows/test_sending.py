@@ -136,13 +136,13 @@ async def test_nothing_is_armed_without_a_slot_and_a_burst_is_no_failure(databas
 async def test_a_refund_that_finds_no_slot_stays_ready_and_is_not_claimed_again_at_once(
     database: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(send_refund, "SLOT_PATIENCE_S", 0.01)
     async with scene(database) as one:
         payment = await a_rail(one, at_once=1)
         other = await one.pay(payment.merchant, "main")
         one.provider.hold.clear()
         await asked(one, payment)
         await one.provider.arrived.wait()
+        monkeypatch.setattr(send_refund, "SLOT_PATIENCE_S", 0.01)
         waiting = await asked(one, other)
         await come(lambda: waiting.id not in one.world.flights)
         assert await work_round(one.world) == 0, "whoever admitted it has the claim"

@@ -22,7 +22,7 @@ from moneyback.store import cluster_home, embedded, guardian
 from moneyback.store.embedded import EmbeddedError, destroy_cluster, open_cluster
 from moneyback.store.guardian import Answer, Lock, Where, ask, is_running
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 ODD_NAME = 'o\'clock "quoted" & 100%?#é'
 AS_ROOT = os.geteuid() == 0
 FOUND_IN = os.pathsep.join(map(str, (Path(embedded.__file__).parents[2], embedded.wheel_programs().parents[2])))
@@ -162,6 +162,15 @@ def test_who_comes_later_joins_and_the_last_to_leave_stops_it(directory: Path) -
     second.close()
     with pytest.raises(EmbeddedError, match="left already"):
         _ = second.dsn
+
+
+def test_who_has_left_starts_nothing_any_more(directory: Path) -> None:
+    """A thread of ours may be about to start the server again just when we leave."""
+    cluster = open_cluster(directory)
+    cluster.close()
+    with pytest.raises(EmbeddedError, match="left already"):
+        cluster._run()
+    assert not runs(directory)
 
 
 def test_of_two_that_start_at_once_on_a_new_folder_one_owns_and_the_other_joins(
@@ -305,9 +314,9 @@ def test_a_server_that_cannot_start_says_why_in_its_own_words(directory: Path) -
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_the_end(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guardian, "ANSWER_WAIT_S_MAX", 0.02)
-    monkeypatch.setattr(embedded, "STALL_S_MAX", 0.05)
     with open_cluster(directory) as cluster:
+        monkeypatch.setattr(guardian, "ANSWER_WAIT_S_MAX", 0.02)
+        monkeypatch.setattr(embedded, "STALL_S_MAX", 0.05)
         pid = server_pid(directory)
         os.kill(pid, signal.SIGSTOP)
         try:
