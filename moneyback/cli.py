@@ -29,6 +29,8 @@ keys = typer.Typer(help="Keys of the native API.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 rails = typer.Typer(help="Rails: accounts at real providers, over which refunds are executed.", no_args_is_help=True)
 app.add_typer(rails, name="rails")
+endpoints = typer.Typer(help="Endpoints: where a merchant's own programs are told of events.", no_args_is_help=True)
+app.add_typer(endpoints, name="endpoints")
 
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)  # what is printed is data, brackets and all
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -492,6 +494,84 @@ def remove_rail(merchant: str, name: str, data: DataDir = None) -> None:
     if not _with_database(data, lambda settings: remove(settings, merchant, name), sealed=True):
         _fail(f"{merchant} has no rail {name}, or a refund on it has not ended")
     out.print("removed")
+
+
+@endpoints.command("add")
+def add_endpoint(
+    merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…).")],
+    url: Annotated[str, typer.Argument(help="Where the program listens.")],
+    event: Annotated[
+        list[str] | None, typer.Option(help="An event it is told of, or refund.* for a kind. Repeatable; none: all.")
+    ] = None,
+    dialect: Annotated[
+        str, typer.Option(help="In whose words: our own, or those of a provider whose dashboard takes such addresses.")
+    ] = "native",
+    secret: Annotated[
+        bool,
+        typer.Option("--secret", help="Ask for what a dialect's endpoint is signed with. A native one's is drawn."),
+    ] = False,
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an endpoint. What its deliveries are signed with is shown this once."""
+    from moneyback.wiring import add_endpoint as add
+
+    members: dict[str, Any] = {"dialect": dialect, "events": tuple(event or ()), "description": description}
+    members["secret"] = _credentials(("secret",)).get("secret", "") if secret else None
+    _show_endpoint(_with_database(data, lambda settings: add(settings, merchant, url, **members), sealed=True), as_json)
+
+
+@endpoints.command("list")
+def list_endpoints(merchant: str, data: DataDir = None, as_json: AsJson = False) -> None:
+    """A merchant's endpoints, without their secrets."""
+    from moneyback.wiring import endpoints_of
+
+    found = _with_database(data, lambda settings: endpoints_of(settings, merchant), sealed=True)
+    if as_json:
+        _print_json(found)
+    elif not found:
+        out.print("no endpoints")
+    for each in found if not as_json else ():
+        wanted = ", ".join(each["events"]) or "all events"
+        out.print(f"{each['id']}  {each['dialect']}  {each['url']}  {wanted}  {each['description']}".rstrip())
+
+
+@endpoints.command("remove")
+def remove_endpoint(merchant: str, endpoint: str, data: DataDir = None) -> None:
+    """Tell an endpoint nothing more."""
+    from moneyback.wiring import end_endpoint
+
+    if not _with_database(data, lambda settings: end_endpoint(settings, merchant, endpoint), sealed=True):
+        _fail(f"{merchant} has no endpoint {endpoint}")
+    out.print("removed")
+
+
+@endpoints.command("rotate")
+def rotate_endpoint(
+    merchant: str,
+    endpoint: str,
+    secret: Annotated[
+        bool, typer.Option("--secret", help="Ask for the new one: a dialect's endpoint is given it.")
+    ] = False,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign with another secret, shown this once. The one before signs beside it for a day."""
+    from moneyback.wiring import rotate_endpoint as rotate
+
+    given = _credentials(("secret",)).get("secret", "") if secret else None
+    found = _with_database(data, lambda settings: rotate(settings, merchant, endpoint, given), sealed=True)
+    _show_endpoint(found, as_json)
+
+
+def _show_endpoint(shown: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(shown)
+        return
+    out.print(f"{shown['id']}  {shown['dialect']}  {shown['url']}")
+    if "secret" in shown:
+        out.print(f"signed with {shown['secret']}, which is not shown again")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import msgspec
 from moneyback.core import release
 from moneyback.core.commands import Keyed, Observation, RequestRefund, Sighting
 from moneyback.core.payment import ANYTHING, Amounts, Asked, Capabilities, Condition, Parts, Payment, PaymentKind
-from moneyback.core.refund import Refund
+from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import NATIVE_PRECEDENCE, Failing, Reason
 
 # --- what arrives and what is answered -------------------------------------------------------------------------------
@@ -144,12 +144,26 @@ class RefundsOf(msgspec.Struct, frozen=True):
 
 
 class ListPayments(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller's payments in this dialect, newest first unless `ascending`: tuple[Payment, ...]."""
+    """The caller's payments in this dialect, newest first unless `ascending`: tuple[Payment, ...].
+
+    Both ends of a span belong to it. `amount`: what was authorised, or else came in, in minor units; with `amount_in`
+    the span is one of that currency, and what is in another is let through. `match`: JSON that the payment's document
+    contains, member by member and however deep; of several, one at least. `unlike`: JSON that it does not contain.
+
+    What is asked for by kind, method and time of creation alone costs the same however far within the list; by order,
+    condition or match it grows with what is found; by amount or unlike it grows with the list, every row of which is
+    held against it.
+    """
 
     order: str | None = None
     kind: PaymentKind | None = None
     condition: Condition | None = None
     method: str | None = None
+    match: tuple[Mapping[str, Any], ...] = ()
+    unlike: tuple[Mapping[str, Any], ...] = ()
+    amount_from: int | None = None
+    amount_to: int | None = None
+    amount_in: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
     ascending: bool = False
@@ -158,12 +172,24 @@ class ListPayments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRefunds(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller's refunds in this dialect, newest first unless `ascending`: tuple[Refund, ...]."""
+    """The caller's refunds in this dialect, newest first unless `ascending`: tuple[Refund, ...].
+
+    As with payments; `match` is of the refund's payment, `amount` what the payer gets. States, amounts and times of
+    change are held against every refund between the times of creation: no index is written for them with each refund.
+    """
 
     payment: UUID | None = None
     order: str | None = None
+    states: frozenset[State] = frozenset()
+    match: tuple[Mapping[str, Any], ...] = ()
+    unlike: tuple[Mapping[str, Any], ...] = ()
+    amount_from: int | None = None
+    amount_to: int | None = None
+    amount_in: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
     ascending: bool = False
     offset: int = 0
     limit: int = 25
@@ -253,10 +279,18 @@ class SaveDocument(msgspec.Struct, frozen=True):
 
 
 class ListDocuments(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller's documents of a kind by age: tuple[dict, ...]. `match` compares top-level members for equality."""
+    """The caller's documents of a kind by age: tuple[dict, ...]. `match` compares top-level members for equality.
+
+    Times are those at which a document was saved first and last, both ends of a span belong to it. All of a kind cost
+    the same however far within, some of it as much as there are.
+    """
 
     kind: str
     match: Mapping[str, Any] = {}
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
     ascending: bool = True
     offset: int = 0
     limit: int = 25
@@ -362,6 +396,30 @@ class Sign(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Mac(msgspec.Struct, frozen=True):
+    """The HMAC of `data` under the caller's own secret at this dialect, by `hash` ("sha1", "sha256", "sha512"): bytes.
+
+    With `sealed`, under the secret that an endpoint's document holds sealed, in place of the caller's. `prefixed`: no
+    HMAC but the plain hash of the secret followed by `data`, where a provider signs so. None where the secret is not
+    kept so that it can be used, or cannot be opened.
+    """
+
+    data: bytes
+    hash: Literal["sha1", "sha256", "sha512"]
+    sealed: str = ""
+    prefixed: bool = False
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Keep a delivery for a client's own program, of something that is no payment's or refund's event: None.
+
+    `id` names what happened: told again under the same id, hook and caller, it is there already.
+    """
+
+    id: str
+    delivery: Delivery
+
+
 class ActFor(msgspec.Struct, frozen=True):
     """On a public route alone: from here on every ask is for this merchant, whom the address itself names: None.
 
@@ -433,6 +491,8 @@ Ask = (
     | LeaveToProvider
     | NewKeyPair
     | Sign
+    | Mac
+    | Tell
     | ActFor
     | IssueToken
     | KeyedAnswer
@@ -558,13 +618,38 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that tells a client's own program something. `hook` names what it was sent because of."""
+    """One request that tells a client's own program something. `hook` names what it was sent because of.
+
+    `again_after`: when it is tried again, from one try to the next, where the provider says so; () never, None as ours.
+    `received`: with which answer it has arrived, `within` how much time. `endpoint_headers`: more headers, sealed as an
+    endpoint's document holds them.
+    """
 
     url: str
     hook: str
     method: str = "POST"
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    again_after: tuple[timedelta, ...] | None = None
+    received: Literal["2xx", "200"] = "2xx"
+    within: timedelta = timedelta(seconds=15)
+    endpoint_headers: str = ""
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the event log, with its payment and its refund as they are now.
+
+    `type` is the event's (`payment.captured`, `refund.succeeded`), `id` the same whenever it is told again; `sequence`
+    counts the changes of the payment or of the refund. `data` holds the figures of that moment.
+    """
+
+    id: UUID
+    type: str
+    at: datetime
+    sequence: int
+    data: Mapping[str, Any]
+    payment: Payment
+    refund: Refund | None = None
 
 
 class Forged(Exception):
@@ -666,6 +751,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     resend: Callable[[Notification, Caller], Generator[Ask, Any, tuple[Delivery, ...]]] | None = None
     """What the caller's own hooks are told of a notification that came for its rail: in the provider's form, signed as
     those hooks expect. None: the provider has no hooks that could be kept here."""
+    tell: Callable[[Happened, Caller], Generator[Ask, Any, tuple[Delivery, ...]]] | None = None
+    """What a client's own program is told of something that happened here: in the provider's form, signed as it would.
+    None: the provider tells nothing by itself."""
+    endpoints: bool = False  # addresses that its provider's dashboard takes are registered here as documents "endpoint"
+    natively: Callable[[Payment, str | None], Mapping[str, Any]] | None = None
+    """What a refund that was asked for natively must remember to be shown as one of this dialect's, given the client's
+    reference; it gets the dialect's next number. None: such refunds stay the native API's, and keep its ids."""
     samples: Samples | None = None
     client: Client | None = None
     scrub: tuple[str, ...] = ()  # names of members and headers that hold secrets

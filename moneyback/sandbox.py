@@ -56,6 +56,10 @@ async def prepare_demo(world: World, access: Access, documents: Documents, direc
         if dialect.samples is not None and name not in demo.dialects:
             demo.dialects[name] = await _make(world, access, documents, demo.merchant, dialect)
             _keep(file, demo)
+        elif (
+            shown := demo.dialects.get(name)
+        ) is not None:  # made before its secret was kept sealed, or with another key
+            await access.seal(demo.merchant, name, secret=shown.secret, user=shown.user)
     return demo
 
 

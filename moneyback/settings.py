@@ -35,6 +35,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     near_hooks: bool = False  # clients' own hooks may lie on this machine or in a private network
     parent: int | None = None  # the supervisor: a worker whose parent is gone exits
 
+    @property
+    def near(self) -> bool:
+        """Whether clients' own programs may be called on this machine and in private networks."""
+        return self.sandbox or self.near_hooks
+
 
 def settings_from_environment(data_dir: Path | None = None) -> Settings:
     """The settings of this process; an explicit `data_dir` counts more than the environment."""

@@ -17,12 +17,13 @@ import msgspec
 import structlog
 
 from moneyback.api.app import Application
+from moneyback.api.native import shown_event
 from moneyback.bank.client import account_of, capture_of, client_for
 from moneyback.bank.port import Bank
 from moneyback.bank.postgres import PostgresBank
 from moneyback.bank.transport import BankTransport
 from moneyback.core.commands import Now
-from moneyback.core.naming import KEY, MERCHANT, inward, outward
+from moneyback.core.naming import ENDPOINT, KEY, MERCHANT, inward, outward
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund
 from moneyback.dialect import AnswerLost, Call, Dialect, Incoming, Notification, Presented, Reply
@@ -30,6 +31,14 @@ from moneyback.dialects import load_dialects
 from moneyback.flows.cancellation import is_cancelled
 from moneyback.flows.front import FRONT
 from moneyback.flows.hear import Answered
+from moneyback.flows.keep_endpoint import (
+    EndpointRefused,
+    Registered,
+    keep_endpoint,
+    known_endpoints,
+    remove_endpoint,
+    rotate_secret,
+)
 from moneyback.flows.keep_rail import RailRefused, keep_rail
 from moneyback.flows.notices import take_notices
 from moneyback.flows.resend import send_on
@@ -37,13 +46,15 @@ from moneyback.flows.shadow import SHADOW
 from moneyback.flows.work import drain
 from moneyback.flows.world import Rail, World
 from moneyback.ids import new_id, new_secret
-from moneyback.messenger import Messenger
+from moneyback.messenger import Astray, Messenger, demand_address
 from moneyback.rails import Rails
 from moneyback.sandbox import describe, prepare_demo, suggestions
 from moneyback.settings import Settings, handed_down
 from moneyback.store.access import NATIVE, SCOPES, Access
 from moneyback.store.deliveries import Deliveries
+from moneyback.store.endpoints import Endpoints
 from moneyback.store.figures import Figures, figures
+from moneyback.store.followers import Followers
 from moneyback.store.migrate import migrate
 from moneyback.store.news import News
 from moneyback.store.port import StoreUnavailable
@@ -56,6 +67,7 @@ from moneyback.workers.deliveries import run_deliveries
 from moneyback.workers.loop import run_worker
 from moneyback.workers.news import run_news
 from moneyback.workers.signals import follow, nothing_begun
+from moneyback.workers.tell import run_telling
 
 LEARN_EVERY_S = 2.0
 COLLECT_AFTER = (20_000, 50, 1000)
@@ -80,6 +92,7 @@ class Wired(msgspec.Struct, frozen=True):
     book: RailBook | None = None
     own_rails: Rails | None = None
     deliveries: Deliveries | None = None
+    endpoints: Endpoints | None = None
 
     @property
     def news(self) -> News:
@@ -145,8 +158,10 @@ async def wired(dsn: str, vault: Vault | None = None) -> AsyncIterator[Wired]:
     book = RailBook(store, vault) if vault is not None else None
     transport = Transport()
     own_rails = Rails(book, transport, new_id) if book is not None else None
-    deliveries = Deliveries(store, vault) if vault is not None else None
-    parts = Wired(world, store, Reads(store), Access(store), bank, book, own_rails, deliveries)
+    reads = Reads(store)
+    deliveries = reads.deliveries_with(vault) if vault is not None else None
+    endpoints = reads.endpoints_with(vault) if vault is not None else None
+    parts = Wired(world, store, reads, Access(store, vault), bank, book, own_rails, deliveries, endpoints)
     try:
         yield parts
     finally:
@@ -259,13 +274,18 @@ async def work_until_stopped(settings: Settings) -> None:
 
 @asynccontextmanager
 async def delivering(parts: Wired, settings: Settings) -> AsyncIterator[None]:
-    """Clients' own hooks are told what there is to tell, for as long as we are inside."""
+    """What happens is told, and what is to be told is delivered, for as long as we are inside."""
     if parts.deliveries is None:
         yield
         return
-    messenger = Messenger(near=settings.sandbox or settings.near_hooks)
+    assert parts.endpoints is not None
+    messenger = Messenger(near=settings.near)
+    followers = Followers(parts.store, parts.deliveries)
     try:
-        async with beside(run_deliveries(parts.world, parts.deliveries, messenger.post)):
+        async with (
+            beside(run_telling(parts.world, parts.reads, followers, shown_event)),
+            beside(run_deliveries(parts.world, parts.deliveries, parts.endpoints, messenger.post)),
+        ):
             yield
     finally:
         await messenger.close()
@@ -333,7 +353,7 @@ async def prepare(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     """A sandbox's database, demo merchant and payments: the ready file's sections, and what to try."""
     assert settings.dsn is not None
     await prepare_database(settings.dsn)
-    async with wired(settings.dsn) as parts:
+    async with wired(settings.dsn, vault_of(settings)) as parts:
         if settings.movable:
             await parts.access.allow_clock()
         demo = await prepare_demo(parts.world, parts.access, parts.reads.documents, Path(settings.data_dir))
@@ -498,6 +518,73 @@ async def end_key(settings: Settings, merchant: str, key: str) -> bool:
     async with _of_merchant(settings, merchant) as (parts, owner):
         id = inward(KEY, key)
         return id is not None and await parts.access.revoke(owner, id)
+
+
+async def add_endpoint(
+    settings: Settings,
+    merchant: str,
+    url: str,
+    *,
+    dialect: str = NATIVE,
+    events: tuple[str, ...] = (),
+    description: str = "",
+    secret: str | None = None,
+) -> dict[str, Any]:
+    """Keep an endpoint; what is drawn to sign with is in the answer. Raises UserMistake."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        try:
+            await demand_address(url, near=settings.near)
+            kept = await keep_endpoint(
+                *(parts.world, parts.reads, owner),
+                dialect=dialect,
+                url=url,
+                events=events,
+                description=description,
+                secret=secret,
+            )
+        except (Astray, EndpointRefused) as error:
+            raise UserMistake(str(error)) from error
+    return _shown_endpoint(kept)
+
+
+async def endpoints_of(settings: Settings, merchant: str) -> list[dict[str, Any]]:
+    """A merchant's endpoints without their secrets. Raises UserMistake."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        return [_shown_endpoint(each) for each in await known_endpoints(parts.world, parts.reads, owner)]
+
+
+async def end_endpoint(settings: Settings, merchant: str, endpoint: str) -> bool:
+    """Tell an endpoint nothing more; False where there is none."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        id = inward(ENDPOINT, endpoint)
+        return id is not None and await remove_endpoint(parts.world, parts.reads, owner, id)
+
+
+async def rotate_endpoint(
+    settings: Settings, merchant: str, endpoint: str, secret: str | None = None
+) -> dict[str, Any]:
+    """Sign with another secret from now on. Raises UserMistake."""
+    async with _of_merchant(settings, merchant) as (parts, owner):
+        id = inward(ENDPOINT, endpoint)
+        try:
+            kept = await rotate_secret(parts.world, parts.reads, owner, id, secret) if id is not None else None
+        except EndpointRefused as error:
+            raise UserMistake(str(error)) from error
+    if kept is None:
+        raise UserMistake(f"{merchant} has no endpoint {endpoint}")
+    return _shown_endpoint(kept)
+
+
+def _shown_endpoint(kept: Registered) -> dict[str, Any]:
+    shown = {
+        "id": outward(ENDPOINT, kept.id),
+        "dialect": kept.dialect,
+        "url": kept.url,
+        "events": list(kept.events),
+        "description": kept.description,
+        "created_at": kept.created_at.isoformat(),
+    }
+    return shown if kept.secret is None else {**shown, "secret": kept.secret}
 
 
 @asynccontextmanager

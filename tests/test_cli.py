@@ -105,6 +105,10 @@ ON_A_DATABASE = [
     ("keys", "revoke", NOBODY, "key_1"),
     ("rails", "list", NOBODY),
     ("rails", "remove", NOBODY, "us"),
+    ("endpoints", "add", NOBODY, "https://93.184.215.14/"),
+    ("endpoints", "list", NOBODY),
+    ("endpoints", "remove", NOBODY, "end_1"),
+    ("endpoints", "rotate", NOBODY, "end_1"),
     ("reconcile", "us"),
     ("recover",),
     ("import", "us", "--ids", __file__),
@@ -165,7 +169,7 @@ def test_as_a_process_it_answers_and_says_where_it_failed(tmp_path: Path):
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         env = {**environment(ROOT), "MONEYBACK_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
         program = [sys.executable, "-m", "moneyback", *words]
-        return subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60, check=False)
+        return subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=180, check=False)
 
     assert (run("--help").returncode, run("nonsense").returncode) == (0, 2)
     failed = run("verify")
@@ -434,6 +438,59 @@ def test_a_rails_name_stays_with_its_account(cli: Cli):
     merchant = cli.merchant()
     cli.ok(*cli.add(merchant, account="first"), given=cli.given)
     assert "choose another name" in cli.mistake(*cli.add(merchant, account="second"), given=cli.given)
+
+
+# --- endpoints -------------------------------------------------------------------------------------------------------
+
+PUBLIC = "https://93.184.215.14/hook"
+
+
+def test_endpoints_are_added_listed_rotated_and_removed(cli: Cli):
+    merchant = cli.merchant()
+    added = cli.json("endpoints", "add", merchant, PUBLIC, "--event", "refund.*", "--description", "books")
+    secret = added.pop("secret")
+    assert secret.startswith("whsec_")
+    assert (added["events"], added["dialect"], added["description"]) == (["refund.*"], "native", "books")
+    assert cli.json("endpoints", "list", merchant) == [added]
+    printed = cli.ok("endpoints", "list", merchant)
+    assert printed.strip() == f"{added['id']}  native  {PUBLIC}  refund.*  books"
+    again = cli.ok("endpoints", "rotate", merchant, added["id"])
+    assert "signed with whsec_" in again and secret not in again
+    assert cli.ok("endpoints", "remove", merchant, added["id"]).strip() == "removed"
+    assert cli.mistake("endpoints", "remove", merchant, added["id"]) == f"{merchant} has no endpoint {added['id']}"
+    assert cli.ok("endpoints", "list", merchant).strip() == "no endpoints"
+
+
+def test_a_dialects_endpoint_is_given_its_secret(cli: Cli):
+    merchant, given = cli.merchant(), json.dumps({"secret": "planted"})
+    words = ("endpoints", "add", merchant, PUBLIC, "--dialect", "truust", "--secret")
+    printed = cli.ok(*words, given=given)
+    (kept,) = cli.json("endpoints", "list", merchant)
+    assert kept["dialect"] == "truust" and "planted" not in printed
+    assert "planted" not in cli.ok("endpoints", "rotate", merchant, kept["id"], "--secret", given=given)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("http://93.184.215.14/",), "begins with https://"),
+        (("https://10.0.0.1/",), "private network"),
+        (("nowhere",), "no address"),
+        ((PUBLIC, "--dialect", "chip"), "no endpoints are kept for 'chip'"),
+        ((PUBLIC, "--secret"), "drawn"),
+    ],
+)
+def test_an_endpoint_that_cannot_be(cli: Cli, words: tuple[str, ...], said: str):
+    merchant = cli.merchant()
+    assert said in cli.mistake("endpoints", "add", merchant, *words, given='{"secret": "planted"}')
+    assert cli.json("endpoints", "list", merchant) == []
+
+
+def test_an_endpoint_of_nobody(cli: Cli):
+    assert cli.mistake("endpoints", "add", NOBODY, PUBLIC) == f"there is no merchant {NOBODY}"
+    merchant = cli.merchant()
+    for id in (f"end_{'0' * 32}", "x"):
+        assert cli.mistake("endpoints", "rotate", merchant, id) == f"{merchant} has no endpoint {id}"
 
 
 def test_with_another_master_key_rails_are_listed_as_such_and_can_be_added_again(cli: Cli):

@@ -152,8 +152,8 @@ class Application:
 
     def _open(self, parts: Parts) -> None:
         self._parts = parts
-        self._surface = Surface(parts.world, parts.reads, parts.store, parts.news, parts.book)
         dialects, settings = parts.world.dialects, self._settings
+        self._surface = Surface(parts.world, parts.reads, parts.store, parts.news, parts.book, settings.near)
         if settings.twin is not None:
             scripted = Scripted(settings.faults, settings.seed, settings.slow_s, settings.lag_s)
             self._twin = Twin(dialects[settings.twin], parts.world, parts.reads, scripted)
@@ -190,7 +190,7 @@ class Application:
         except BadBody as error:
             return _problem(400, "bad_body", str(error))
         except NoMasterKey:
-            return _problem(503, "no_master_key", "This process has no master key: rails cannot be kept here.")
+            return _problem(503, "no_master_key", "This process has no master key: what is sealed cannot be kept here.")
         except TooLarge:
             body = problem(413, "too_large", f"A body has at most {BOUNDS.size_max} bytes.")
             return Answer(413, body, ((b"connection", b"close"),))

@@ -19,6 +19,7 @@ from moneyback.api.asgi import JSON, encode_json
 from moneyback.api.problems import PROBLEM, problem, reasons, refused
 from moneyback.api.views import (
     DeliveryView,
+    EndpointView,
     EventView,
     FindingView,
     HistoryView,
@@ -30,6 +31,7 @@ from moneyback.api.views import (
     RefundView,
     SeenView,
     delivery_view,
+    endpoint_view,
     event_view,
     finding_view,
     history_view,
@@ -60,13 +62,21 @@ from moneyback.core.commands import (
 )
 from moneyback.core.money import MINOR_MAX, split
 from moneyback.core.money import currency as known_currency
-from moneyback.core.naming import ORDER_REFUND, PAYMENT, REFUND, inward, outward
+from moneyback.core.naming import DELIVERY, ENDPOINT, ORDER_REFUND, PAYMENT, REFUND, inward, outward
 from moneyback.core.payment import Asked, Parts, Payment
+from moneyback.core.records import EventRow
 from moneyback.core.refund import Event, Refund, State
 from moneyback.core.refusals import Reason, Refusal, refuse
 from moneyback.dialect import AddPayment
 from moneyback.flows.add_payment import NATIVE, add_payment
 from moneyback.flows.await_answer import await_answer
+from moneyback.flows.keep_endpoint import (
+    EndpointRefused,
+    keep_endpoint,
+    known_endpoints,
+    remove_endpoint,
+    rotate_secret,
+)
 from moneyback.flows.keep_rail import RailRefused, keep_rail
 from moneyback.flows.request_refund import (
     SETTLING,
@@ -77,6 +87,7 @@ from moneyback.flows.request_refund import (
     request_refund,
 )
 from moneyback.flows.world import World
+from moneyback.messenger import Astray, demand_address
 from moneyback.store.access import SCOPES
 from moneyback.store.figures import money_in_doubt, open_findings
 from moneyback.store.news import News
@@ -93,12 +104,17 @@ KEY_NEEDED: Final = "refunds of real money need an Idempotency-Key"
 CASE_DIGITS_MAX: Final = 9
 PAGE: Final = 50
 PAGE_MAX: Final = 500
+ANOTHER_PAST: Final = (
+    "The database was restored, or another server took over, since this cursor was given out: events may have been "
+    "forgotten. Read the log again without a cursor; events you know have the ids you know."
+)
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Between these lie all moments a client may name: any time that is added to one is still a date."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 """A text things are found by: no longer than what an index holds."""
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 Words = Annotated[str, msgspec.Meta(max_length=4000)]
 Script = Annotated[str, msgspec.Meta(max_length=500)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -109,7 +125,7 @@ class BadRequest(Exception):
 
 
 class NoMasterKey(Exception):
-    """This process has no master key: rails can neither be kept nor shown."""
+    """This process has no master key: what is sealed can neither be kept nor shown."""
 
 
 class Asker(msgspec.Struct, frozen=True):
@@ -152,6 +168,7 @@ class Surface(msgspec.Struct, frozen=True):
     store: PostgresStore
     news: News
     book: RailBook | None = None  # None: this process has no master key, and rails stay as they are
+    near: bool = False  # clients' own programs may lie on this machine or in a private network
 
 
 Handler = Callable[[Surface, Asker, Asking], Awaitable[Answer]]
@@ -260,6 +277,30 @@ class NewRail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     drift_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
 
 
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An empty object, or no body at all."""
+
+
+class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a program of the merchant's is to be told of events; without `events`, of all.
+
+    `secret` and `headers` belong to a `dialect`'s endpoint; a native one's secret is drawn, and shown once.
+    """
+
+    url: Address
+    dialect: Name = NATIVE
+    events: Annotated[list[Name], msgspec.Meta(max_length=64)] = []
+    description: Words = ""
+    secret: Name | None = None
+    headers: Annotated[dict[str, Words], msgspec.Meta(max_length=16)] = {}
+
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another secret for an endpoint. `secret` is given for a dialect's alone."""
+
+    secret: Name | None = None
+
+
 # --- refunds ---------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +338,16 @@ async def create_refund(surface: Surface, asker: Asker, asking: Asking) -> Answe
     return await _answer(surface, asker, command.key, result, wait)
 
 
+async def _at_home(surface: Surface, payment: Payment, leg: RequestRefund) -> RequestRefund:
+    """A leg as its payment's dialect shows it. The commit draws a number for a command, and so none for a leg."""
+    home = surface.world.native_terms(payment).home
+    if home is None:
+        return leg
+    number = str(await surface.reads.next_number(home.dialect))
+    request = home.remember(payment, leg.reference)
+    return msgspec.structs.replace(leg, dialect=home.dialect, dialect_id=number, request=request)
+
+
 async def _is_real(surface: Surface, asker: Asker, payment_id: UUID) -> bool:
     payment = await surface.world.store.payment(asker.merchant, payment_id)
     return payment is not None and surface.world.rail(asker.merchant, payment.rail).real
@@ -312,24 +363,30 @@ async def create_order_refund(surface: Surface, asker: Asker, asking: Asking) ->
     group = surface.world.new_id()
     amounts = _leg_amounts(payments, asked.amount)
     legs = tuple(
-        RequestRefund(
-            merchant=asker.merchant,
-            id=(leg := surface.world.new_id()),
-            payment=payment.id,
-            dialect=NATIVE,
-            dialect_id=leg.hex,
-            terms=surface.world.native_terms,
-            asked=Asked(payer=amount, fee=asked.fee_refund),
-            currency=asked.currency,
-            allow_remainder=asked.allow_remainder,
-            reason=asked.reason,
-            reference=asked.reference,
-            requested_by=asked.requested_by or asker.name,
-            destination=asked.destination,
-            group=group,
-            metadata=asked.metadata,
-        )
-        for payment, amount in zip(payments, amounts, strict=True)
+        [
+            await _at_home(
+                surface,
+                payment,
+                RequestRefund(
+                    merchant=asker.merchant,
+                    id=(leg := surface.world.new_id()),
+                    payment=payment.id,
+                    dialect=NATIVE,
+                    dialect_id=leg.hex,
+                    terms=surface.world.native_terms,
+                    asked=Asked(payer=amount, fee=asked.fee_refund),
+                    currency=asked.currency,
+                    allow_remainder=asked.allow_remainder,
+                    reason=asked.reason,
+                    reference=asked.reference,
+                    requested_by=asked.requested_by or asker.name,
+                    destination=asked.destination,
+                    group=group,
+                    metadata=asked.metadata,
+                ),
+            )
+            for payment, amount in zip(payments, amounts, strict=True)
+        ]
     )
     key = _keyed(asking, wait, _created(wait is None))
     if key is None and any(surface.world.rail(asker.merchant, each.rail).real for each in payments):
@@ -376,6 +433,12 @@ async def list_doubt(surface: Surface, asker: Asker, asking: Asking) -> Answer:
     """Refunds whose outcome a person may have to say, longest waiting first."""
     found = await surface.reads.refunds_for_people(asker.merchant, _limit(asking.query))
     return _page([refund_view(each) for each in found], None)
+
+
+async def list_doubtful_releases(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Payments with a release whose outcome a person may have to say, longest waiting first."""
+    found = await surface.reads.releases_for_people(asker.merchant, _limit(asking.query))
+    return _page([payment_view(each) for each in found], None)
 
 
 async def refund_evidence(surface: Surface, asker: Asker, asking: Asking) -> Answer:
@@ -619,12 +682,22 @@ async def list_movements(surface: Surface, asker: Asker, asking: Asking) -> Answ
 
 
 async def list_events(surface: Surface, asker: Asker, asking: Asking) -> Answer:
-    """The event log after a cursor. An empty page means: nothing new yet; ask again with the same cursor."""
+    """The event log after a cursor. An empty page means: nothing new yet; ask again with the same cursor.
+
+    A cursor that was given out before the database was restored leads nowhere, and is refused.
+    """
     text = asking.query.get("after")
     after = _cursor(text)
+    if text and after.epoch != await surface.news.epoch():
+        return Answer(410, problem(410, "another_past", ANOTHER_PAST))
     found = await surface.world.store.events(asker.merchant, after, _limit(asking.query))
     shown = [event_view(each.event, _cursor_text(each.cursor)) for each in found]
     return _json(200, {"data": shown, "next_cursor": shown[-1].cursor if shown else text})
+
+
+def shown_event(event: EventRow, cursor: Cursor) -> bytes:
+    """An event as it stands in a page of the log: what endpoints are told."""
+    return encode_json(event_view(event, _cursor_text(cursor)))
 
 
 def _cursor(text: str | None) -> Cursor:
@@ -703,6 +776,13 @@ async def list_findings(surface: Surface, asker: Asker, asking: Asking) -> Answe
     return _page([finding_view(each) for each in found], None)
 
 
+def _book(surface: Surface) -> RailBook:
+    """Raises NoMasterKey where this process cannot seal a rail's credentials."""
+    if surface.book is None:
+        raise NoMasterKey
+    return surface.book
+
+
 async def list_deliveries(surface: Surface, asker: Asker, asking: Asking) -> Answer:
     """What clients' own hooks were told, newest first; with `undelivered`, only what did not arrive."""
     undelivered = asking.query.get("undelivered", "") not in ("", "false", "0")
@@ -710,11 +790,81 @@ async def list_deliveries(surface: Surface, asker: Asker, asking: Asking) -> Ans
     return _page([delivery_view(each) for each in found], None)
 
 
-def _book(surface: Surface) -> RailBook:
-    """Raises NoMasterKey where this process cannot seal a rail's credentials."""
-    if surface.book is None:
+async def replay_delivery(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Tell it again, from the first try on. What is still due is tried at once."""
+    _shaped(asking.body if asking.body is not None else {}, Nothing)
+    id = inward(DELIVERY, asking.arguments["id"])
+    if id is not None and (again := await surface.reads.replay_delivery(asker.merchant, id)) is not None:
+        return _json(200, delivery_view(again))
+    if id is None or await surface.reads.delivery(asker.merchant, id) is None:
+        return Answer(404, problem(404, "delivery_not_found", "There is no such delivery."))
+    return Answer(409, problem(409, "delivery_forgotten", "What this delivery said is kept no longer."))
+
+
+# --- endpoints -------------------------------------------------------------------------------------------------------
+
+
+async def create_endpoint(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Tell a program of the merchant's what happens. The secret in the answer is shown this once."""
+    asked = _shaped(asking.body, NewEndpoint)
+    _demand_vault(surface)
+    try:
+        await demand_address(asked.url, near=surface.near)
+        kept = await keep_endpoint(
+            surface.world,
+            surface.reads,
+            asker.merchant,
+            dialect=asked.dialect,
+            url=asked.url,
+            events=tuple(asked.events),
+            description=asked.description,
+            secret=asked.secret,
+            headers=asked.headers,
+        )
+    except (Astray, EndpointRefused) as error:
+        raise BadRequest(str(error)) from error
+    return _json(201, endpoint_view(kept))
+
+
+async def list_endpoints(surface: Surface, asker: Asker, _asking: Asking) -> Answer:
+    """The merchant's endpoints, oldest first. Their secrets are not shown."""
+    _demand_vault(surface)
+    found = await known_endpoints(surface.world, surface.reads, asker.merchant)
+    return _page([endpoint_view(each) for each in found], None)
+
+
+async def delete_endpoint(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Tell it nothing more; what is still to be told there is given up."""
+    _demand_vault(surface)
+    id = inward(ENDPOINT, asking.arguments["id"])
+    found = await known_endpoints(surface.world, surface.reads, asker.merchant) if id is not None else ()
+    known = next((each for each in found if each.id == id), None)
+    if known is None or not await remove_endpoint(surface.world, surface.reads, asker.merchant, known.id):
+        return _no_endpoint()
+    return _json(200, endpoint_view(known))
+
+
+async def rotate_endpoint(surface: Surface, asker: Asker, asking: Asking) -> Answer:
+    """Sign with another secret. A native endpoint's former one signs beside it for a day."""
+    _demand_vault(surface)
+    asked = _shaped(asking.body if asking.body is not None else {}, Rotation)
+    id = inward(ENDPOINT, asking.arguments["id"])
+    if id is None:
+        return _no_endpoint()
+    try:
+        kept = await rotate_secret(surface.world, surface.reads, asker.merchant, id, asked.secret)
+    except EndpointRefused as error:
+        raise BadRequest(str(error)) from error
+    return _json(200, endpoint_view(kept)) if kept is not None else _no_endpoint()
+
+
+def _demand_vault(surface: Surface) -> None:
+    if surface.world.vault is None:
         raise NoMasterKey
-    return surface.book
+
+
+def _no_endpoint() -> Answer:
+    return Answer(404, problem(404, "endpoint_not_found", "There is no such endpoint."))
 
 
 # --- answering once --------------------------------------------------------------------------------------------------
@@ -989,6 +1139,15 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         method="GET",
+        path="/v1/doubt/releases",
+        scope="refunds:read",
+        handle=list_doubtful_releases,
+        summary="List payments whose release waits for a person",
+        gives=list[PaymentView],
+        query=("limit",),
+    ),
+    Endpoint(
+        method="GET",
         path="/v1/refunds",
         scope="refunds:read",
         handle=list_refunds,
@@ -1155,6 +1314,50 @@ ENDPOINTS: Final = (
         summary="List what clients' own hooks were told",
         gives=list[DeliveryView],
         query=("undelivered", "limit"),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/deliveries/{id}/replay",
+        scope="events:write",
+        handle=replay_delivery,
+        summary="Tell again what a client's hook was told",
+        takes=Nothing,
+        gives=DeliveryView,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/endpoints",
+        scope="events:write",
+        handle=create_endpoint,
+        summary="Register where events are told",
+        takes=NewEndpoint,
+        gives=EndpointView,
+        statuses=(201,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/endpoints",
+        scope="events:read",
+        handle=list_endpoints,
+        summary="List where events are told",
+        gives=list[EndpointView],
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/endpoints/{id}",
+        scope="events:write",
+        handle=delete_endpoint,
+        summary="Tell an endpoint nothing more",
+        gives=EndpointView,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/endpoints/{id}/rotate",
+        scope="events:write",
+        handle=rotate_endpoint,
+        summary="Sign with another secret",
+        takes=Rotation,
+        gives=EndpointView,
     ),
     Endpoint(
         method="DELETE",

@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from moneyback.core.ledger import Movement
-from moneyback.core.naming import DELIVERY, EVIDENCE, ORDER_REFUND, PAYMENT, REFUND, outward
+from moneyback.core.naming import DELIVERY, ENDPOINT, EVIDENCE, ORDER_REFUND, PAYMENT, REFUND, outward
 from moneyback.core.payment import Condition, Parts, Payment
 from moneyback.core.plan import Children
 from moneyback.core.records import Case, Dispute, EventRow, External
 from moneyback.core.refund import Attempt, Evidence, Refund, State
 from moneyback.core.release import release_of
+from moneyback.flows.keep_endpoint import Registered
 from moneyback.store.deliveries import Delivered
 from moneyback.store.figures import InDoubt, OpenFindings
 from moneyback.store.news import Finding
@@ -95,7 +96,9 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     object: str = "delivery"
-    rail: str
+    rail: str | None
+    dialect: str | None
+    event: str | None
     hook: str
     url: str
     state: Literal["due", "delivered", "given_up"]
@@ -105,6 +108,20 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     next_try_at: datetime | None
     ended_at: datetime | None
+    replayable: bool
+
+
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program of the merchant's is told of events. `secret` is shown once, when it was drawn."""
+
+    id: str
+    object: str = "endpoint"
+    dialect: str
+    url: str
+    events: tuple[str, ...]
+    description: str
+    created_at: datetime
+    secret: str | None
 
 
 class RefundView(msgspec.Struct, frozen=True, kw_only=True):
@@ -539,6 +556,8 @@ def delivery_view(told: Delivered) -> DeliveryView:
     return DeliveryView(
         id=outward(DELIVERY, told.id),
         rail=told.rail,
+        dialect=told.dialect,
+        event=told.event,
         hook=told.hook,
         url=told.url,
         state="delivered" if told.delivered else "due" if told.ended_at is None else "given_up",
@@ -548,6 +567,20 @@ def delivery_view(told: Delivered) -> DeliveryView:
         created_at=told.created_at,
         next_try_at=told.due_at,
         ended_at=told.ended_at,
+        replayable=told.kept,
+    )
+
+
+def endpoint_view(kept: Registered) -> EndpointView:
+    """An endpoint, and the secret that was drawn for it just now."""
+    return EndpointView(
+        id=outward(ENDPOINT, kept.id),
+        dialect=kept.dialect,
+        url=kept.url,
+        events=kept.events,
+        description=kept.description,
+        created_at=kept.created_at,
+        secret=kept.secret,
     )
 
 

@@ -269,13 +269,13 @@ def _new_refund(
     command: RequestRefund, payment: Payment, amounts: Amounts, state: State, now: Now, number: int | None
 ) -> Refund:
     assert command.dialect_id is not None or number is not None, "a refund without an id is given the next number"
-    dialect_id = command.dialect_id if command.dialect_id is not None else str(number)
+    home = command.terms(payment).home if number is not None else None
     return Refund(
         merchant=command.merchant,
         id=command.id,
         payment=payment.id,
-        dialect=command.dialect,
-        dialect_id=dialect_id,
+        dialect=home.dialect if home is not None else command.dialect,
+        dialect_id=command.dialect_id if number is None and command.dialect_id is not None else str(number),
         rail=payment.rail,
         currency=payment.currency,
         payer=amounts.payer,
@@ -294,5 +294,5 @@ def _new_refund(
         equality=command.equality,
         due_at=command.due_at,
         metadata=command.metadata,
-        request=command.request,
+        request=home.remember(payment, command.reference) if home is not None else command.request,
     )

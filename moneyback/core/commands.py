@@ -30,6 +30,17 @@ def _anything(_payment: Payment) -> Capabilities:
     return ANYTHING
 
 
+class Home(msgspec.Struct, frozen=True, kw_only=True):
+    """The dialect that a refund asked for natively becomes one of, so that its clients list and read it too.
+
+    `sequence`: what it draws its number from. `remember`: what that dialect keeps of it, given the client's reference.
+    """
+
+    dialect: str
+    sequence: str
+    remember: Callable[[Payment, str | None], Mapping[str, Any]]
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a dialect and a rail together allow, and how a refund is sent there. Built once for each pair."""
 
@@ -53,6 +64,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Send deadline + longest processing + list lag: before it nobody can say "not sent"."""
     send_deadline: timedelta = timedelta(seconds=30)
     lease: timedelta = timedelta(seconds=60)
+    home: Home | None = None
+    """Of requests of the native API alone, for payments whose dialect wants to show their refunds as its own."""
 
 
 TermsOf = Callable[[Payment], Terms]

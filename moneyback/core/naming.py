@@ -12,6 +12,7 @@ MERCHANT: Final = "mer"
 EVIDENCE: Final = "evd"
 KEY: Final = "key"
 DELIVERY: Final = "del"
+ENDPOINT: Final = "end"
 
 
 def outward(prefix: str, id: UUID) -> str:

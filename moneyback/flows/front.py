@@ -54,10 +54,11 @@ from moneyback.flows.request_refund import SETTLING, await_refund
 from moneyback.flows.send_refund import drive
 from moneyback.flows.serve_dialect import Serving, answered, unavailable
 from moneyback.flows.world import Rail, World
+from moneyback.store import callers
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
 
-FRONT: Final = "front"
+FRONT: Final = callers.FRONT
 """The member of a credential's profile that names the rail it stands in front of."""
 RELAY_S: Final = 60.0
 FETCH_S: Final = 10.0

@@ -12,7 +12,7 @@ from moneyback.dialect import Caller, Incoming, Notification
 from moneyback.flows.front import FRONT, without_marks
 from moneyback.flows.serve_dialect import Serving, where
 from moneyback.flows.world import Rail, World
-from moneyback.store.deliveries import Deliveries
+from moneyback.store.deliveries import Deliveries, Told
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import Reads
 
@@ -37,6 +37,8 @@ async def send_on(
     except Exception as error:
         world.log("resend_broke", dialect=dialect.name, error=where(error))
         return 0
-    for each in told:
-        await deliveries.add(merchant, uuid5(merchant, f"{rail.name}:{digest}:{each.hook}"), rail.name, each)
-    return len(told)
+    kept = [
+        Told(id=uuid5(merchant, f"{rail.name}:{digest}:{each.hook}"), delivery=each, rail=rail.name) for each in told
+    ]
+    await deliveries.add(merchant, *kept)
+    return len(kept)

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from hashlib import sha256
 from traceback import walk_tb
 from typing import Any, Final, TypeVar, assert_never
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from msgspec.structs import replace
@@ -59,6 +59,7 @@ from moneyback.dialect import (
     ListPayments,
     ListRefunds,
     LoadDocument,
+    Mac,
     NewId,
     NewKeyPair,
     NextNumber,
@@ -73,14 +74,17 @@ from moneyback.dialect import (
     SeePayment,
     Sign,
     TakeKey,
+    Tell,
     Total,
 )
 from moneyback.flows.add_payment import add_payment
 from moneyback.flows.await_answer import await_answer
 from moneyback.flows.release import release_payment
 from moneyback.flows.request_refund import await_refund, request_order_refund, request_refund
-from moneyback.flows.sign import draw_key_pair, sign
+from moneyback.flows.sign import draw_key_pair, mac, sign, with_endpoint_headers
 from moneyback.flows.world import World
+from moneyback.store.callers import FRONT
+from moneyback.store.deliveries import Told
 from moneyback.store.migrate import sequence_name
 from moneyback.store.port import StoreUnavailable
 from moneyback.store.reads import PaymentsAsked, Reads, RefundsAsked
@@ -96,6 +100,8 @@ TRIES: Final = 3
 """How often something is asked of a database that is away, once a refund is admitted."""
 PAUSE_S: Final = 0.2
 _NAMES: Final = re.compile(r"{(\w+)}")
+_AMONG: Final = ("match", "created_from", "created_to", "updated_from", "updated_to")
+"""What documents of a kind are chosen by."""
 
 
 class _Revoked(Exception):
@@ -312,7 +318,7 @@ class Serving:
             case DropDocument(kind, name):
                 return await reads.documents.drop(merchant, dialect, kind, name)
             case ListDocuments():
-                members = {name: getattr(ask, name) for name in ("match", "ascending", "offset", "limit")}
+                members = {name: getattr(ask, name) for name in (*_AMONG, "ascending", "offset", "limit")}
                 return await reads.documents.list(merchant, dialect, ask.kind, **members)
             case AddPayment():
                 return await self._add_payment(ask)
@@ -324,6 +330,10 @@ class Serving:
                 return await asyncio.to_thread(draw_key_pair, world.vault, merchant)
             case Sign(sealed, data):
                 return await asyncio.to_thread(sign, world.vault, merchant, sealed, data)
+            case Mac():
+                return await self._mac(ask)
+            case Tell():
+                return await self._tell(ask)
             case ActFor(merchant=named):
                 self._act_for(named)
                 return None
@@ -431,7 +441,8 @@ class Serving:
             case ListRefunds():
                 return await reads.count_refunds(merchant, _asked(RefundsAsked, listed, dialect))
             case ListDocuments():
-                return await reads.documents.count(merchant, dialect, listed.kind, match=listed.match)
+                members = {name: getattr(listed, name) for name in _AMONG}
+                return await reads.documents.count(merchant, dialect, listed.kind, **members)
 
     async def _add_payment(self, ask: AddPayment) -> Payment | Refusal:
         rail = str(self.caller.profile.get("rail", RAIL))
@@ -478,6 +489,27 @@ class Serving:
         assert isinstance(seen, Standing), "a payment that was found is not lost again"
         return seen.payment
 
+    async def _mac(self, ask: Mac) -> bytes | None:
+        world, caller, dialect = self.world, self.caller, self.dialect.name
+        kept = None
+        if not ask.sealed and world.vault is not None:
+            front = caller.profile.get(FRONT)
+            kept = await self.reads.callers.sealed_secret(caller.merchant, dialect, caller.credential, front)
+        return mac(world.vault, caller.merchant, ask, dialect, kept)
+
+    async def _tell(self, ask: Tell) -> None:
+        """Where nothing can be sealed nothing is kept to be sent."""
+        world, merchant, dialect = self.world, self.caller.merchant, self.dialect.name
+        if world.vault is None:
+            world.log("not_told", dialect=dialect, why="no master key")
+            return
+        told = Told(
+            id=told_id(merchant, dialect, ask.id, ask.delivery.hook),
+            delivery=with_endpoint_headers(world.vault, merchant, ask.delivery),
+            dialect=dialect,
+        )
+        await self.reads.deliveries_with(world.vault).add(merchant, told)
+
     def _act_for(self, merchant: UUID) -> None:
         assert self._route is not None and self._route.public, "who calls with credentials acts for nobody else"
         self.caller = Caller(merchant=merchant)
@@ -488,6 +520,11 @@ class Serving:
         if token is None:
             raise _Revoked
         return token
+
+
+def told_id(merchant: UUID, dialect: str, id: str, hook: str) -> UUID:
+    """What a dialect tells one hook of one thing is one delivery, however often it is told."""
+    return uuid5(merchant, f"{dialect}:{id}:{hook}")
 
 
 def _of_id(known: Mapping[UUID, Any], dialect_id: str) -> Any:

@@ -13,11 +13,12 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from moneyback.core.commands import Moved, Terms
+from moneyback.core.commands import Home, Moved, Terms
 from moneyback.core.payment import ANYTHING, Capabilities, Payment
 from moneyback.core.refusals import NATIVE_PRECEDENCE
 from moneyback.dialect import Call, Client, Dialect, Heard, NotConnected, Notification, Reply
 from moneyback.flows.breaker import Breaker
+from moneyback.store.migrate import sequence_name
 from moneyback.store.port import Store
 from moneyback.vault import Vault
 
@@ -169,9 +170,19 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         pair = (payment.dialect, self.rail(payment.merchant, payment.rail))
         known = self.known_native_terms.get(pair)
         if known is None:
-            known = replace(self.terms(payment), precedence=NATIVE_PRECEDENCE, kept=frozenset())
+            home = self.home(*pair)
+            known = replace(self.terms(payment), precedence=NATIVE_PRECEDENCE, kept=frozenset(), home=home)
             self.known_native_terms[pair] = known
         return known
+
+    def home(self, dialect_name: str, rail: Rail) -> Home | None:
+        """Where a refund is shown that was asked for natively; None for where it was, as at its own provider's, which
+        shows all of its refunds by itself.
+        """
+        dialect = self.dialects.get(dialect_name)
+        if dialect is None or dialect.natively is None or rail.account.partition(":")[0] == dialect_name:
+            return None
+        return Home(dialect=dialect_name, sequence=sequence_name(dialect_name), remember=dialect.natively)
 
     def begin(self, errand: Hashable, story: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something beside whoever asks for it; it is waited for before the process ends."""

@@ -1,4 +1,7 @@
-"""Merchants and their credentials. What comes in as a secret is kept as a hash and never shown again."""
+"""Merchants and their credentials. What comes in as a secret is kept as a hash and never shown again.
+
+Where there is a vault a dialect's secret is kept sealed too: its provider signs what it tells with that very secret.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import msgspec
 
 from moneyback.store import rows
 from moneyback.store.postgres import PostgresStore
+from moneyback.vault import Vault
 
 NATIVE = "native"
 SCOPES = (
@@ -38,8 +42,9 @@ class Credential(msgspec.Struct, frozen=True):
 class Access:
     """Adds, lists and revokes credentials."""
 
-    def __init__(self, store: PostgresStore) -> None:
+    def __init__(self, store: PostgresStore, vault: Vault | None = None) -> None:
         self._store = store
+        self._vault = vault
 
     async def add_merchant(self, merchant: UUID, name: str) -> None:
         """A new tenant."""
@@ -64,7 +69,10 @@ class Access:
         profile: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep a credential: found by its user where the scheme has one, else by the secret's hash."""
-        values = _credential(merchant, id, dialect, secret, user, name, scopes, profile)
+        values = (
+            *_credential(merchant, id, dialect, secret, user, name, scopes, profile),
+            self._sealed(merchant, dialect, secret),
+        )
         async with self._store.reading() as connection:
             await connection.execute(self._store.sql["add_credential"], *values)
 
@@ -80,9 +88,19 @@ class Access:
         profile: Mapping[str, Any] | None = None,
     ) -> bool:
         """Keep a credential that a provider gave out, replacing what it meant before; False when it is another's."""
-        values = _credential(merchant, id, dialect, secret, user, name, (), profile)
+        values = (
+            *_credential(merchant, id, dialect, secret, user, name, (), profile),
+            self._sealed(merchant, dialect, secret),
+        )
         async with self._store.reading() as connection:
             return await connection.fetchval(self._store.sql["put_credential"], *values) is not None
+
+    async def seal(self, merchant: UUID, dialect: str, *, secret: str, user: str | None = None) -> None:
+        """Keep the secret of a credential that is there sealed with this vault, if there is one."""
+        sealed, lookup = self._sealed(merchant, dialect, secret), _lookup(secret, user)
+        if sealed is not None:
+            async with self._store.reading() as connection:
+                await connection.execute(self._store.sql["seal_credential"], merchant, dialect, lookup, sealed)
 
     async def credentials(self, merchant: UUID, dialect: str | None = None) -> tuple[Credential, ...]:
         """A merchant's credentials, oldest first."""
@@ -111,6 +129,17 @@ class Access:
             moved: datetime | None = await connection.fetchval(self._store.sql["advance_clock"], by)
         return moved
 
+    def _sealed(self, merchant: UUID, dialect: str, secret: str) -> bytes | None:
+        """Nothing is signed with a native key."""
+        if self._vault is None or dialect == NATIVE:
+            return None
+        return self._vault.seal(secret, credential_purpose(merchant, dialect))
+
+
+def credential_purpose(merchant: UUID, dialect: str) -> str:
+    """What a credential's secret is sealed for."""
+    return f"credential of {merchant.hex} at {dialect}"
+
 
 def _credential(
     merchant: UUID,
@@ -122,9 +151,20 @@ def _credential(
     scopes: Iterable[str],
     profile: Mapping[str, Any] | None,
 ) -> tuple[Any, ...]:
-    digest = secret_hash(secret)
-    lookup = user if user is not None else digest.hex()
-    return merchant, id, dialect, lookup, digest, name, list(scopes), rows.json_text(profile or {})
+    return (
+        merchant,
+        id,
+        dialect,
+        _lookup(secret, user),
+        secret_hash(secret),
+        name,
+        list(scopes),
+        rows.json_text(profile or {}),
+    )
+
+
+def _lookup(secret: str, user: str | None) -> str:
+    return user if user is not None else secret_hash(secret).hex()
 
 
 def secret_hash(secret: str) -> bytes:

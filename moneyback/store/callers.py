@@ -14,6 +14,8 @@ import msgspec
 
 from moneyback.store.statements import Statements
 
+FRONT: Final = "front"
+"""The member of a credential's profile that names the rail it stands in front of."""
 REMEMBER_S: Final = 3.0
 """How long a credential that was recognised needs no new look-up: a revoked one may live on for so long."""
 REMEMBERED_MAX: Final = 4096
@@ -71,6 +73,22 @@ class Callers:
         digest, life = sha256(token.encode()).digest(), timedelta(seconds=seconds)
         row = await self._statements.one(self._statements.text("issue_token"), digest, merchant, credential, life)
         return None if row is None else token
+
+    async def newest(self, merchant: UUID, dialect: str) -> Known | None:
+        """Whom a dialect's news are for: the merchant's newest credential of it that stands in front of no rail."""
+        row = await self._statements.one(self._statements.text("newest_credential"), merchant, dialect)
+        return None if row is None else _known(row)
+
+    async def sealed_secret(
+        self, merchant: UUID, dialect: str, credential: UUID | None, front: str | None
+    ) -> bytes | None:
+        """A credential's secret as it is kept to be used again: sealed, or None where it is not kept so.
+
+        Without a credential, that of the newest one, in front of the rail `front` or of none.
+        """
+        asked = (merchant, dialect, credential, front)
+        row = await self._statements.one(self._statements.text("read_sealed_secret"), *asked)
+        return None if row is None else row["sealed"]
 
     async def _credential(self, dialect: str, user: str | None, digest: bytes) -> Known | None:
         lookup = digest.hex() if user is None else user

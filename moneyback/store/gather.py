@@ -283,9 +283,10 @@ def decide_batch(
     """Decide the entries in age order, each on the facts the one before it left. `numbers` holds drawn sequences."""
     known = {*facts.payments, *facts.refunds, *(each.id for each in facts.equals.values())}
     writes, verdicts = Writes(known), list[Verdict]()
-    for entry in entries:
-        command = entry.command
-        decision = decide(command, facts, now, number=_next_number(command, numbers))
+    sequences = [sequence_of(entry.command, facts) for entry in entries]
+    for entry, sequence in zip(entries, sequences, strict=True):
+        number = numbers[sequence].popleft() if sequence is not None else None
+        decision = decide(entry.command, facts, now, number=number)
         if isinstance(decision, MoreFacts):
             verdicts.append(WIDEN)
             continue
@@ -298,30 +299,28 @@ def decide_batch(
     return verdicts, writes
 
 
-def wanted_numbers(entries: Iterable[Entry]) -> dict[str, int]:
-    """How many numbers of which sequence the batch needs."""
+def wanted_numbers(entries: Iterable[Entry], facts: Facts) -> dict[str, int]:
+    """How many numbers of which sequence the batch needs, its payments being known."""
     wanted: dict[str, int] = {}
     for entry in entries:
-        sequence = sequence_of(entry.command)
+        sequence = sequence_of(entry.command, facts)
         if sequence is not None:
             wanted[sequence] = wanted.get(sequence, 0) + 1
     return wanted
 
 
-def sequence_of(command: Command) -> str | None:
-    """The sequence a command draws its number from, if it has no id yet."""
+def sequence_of(command: Command, facts: Facts) -> str | None:
+    """The sequence a command draws its number from, if it has no id yet, or becomes a refund of another dialect's."""
     match command:
         case RequestRefund(dialect_id=None):
             return command.sequence
+        case RequestRefund() if (payment := facts.payments.get(command.payment)) is not None:
+            home = command.terms(payment).home
+            return home.sequence if home is not None else None
         case RegisterPayment(payment=Payment(dialect_id="")):
             return command.sequence
         case _:
             return None
-
-
-def _next_number(command: Command, numbers: dict[str, deque[int]]) -> int | None:
-    sequence = sequence_of(command)
-    return numbers[sequence].popleft() if sequence is not None else None
 
 
 def new_key_row(command: Command, now: Now) -> KeyRow | None:

@@ -474,7 +474,7 @@ class MemoryStore:
         await database.wait(opened, [("account", *place) for place in accounts])
         facts.accounts = {place: database.rows.accounts.get(place, Account(*place, 0)) for place in accounts}
         before = dict(facts.accounts)
-        numbers = {sequence: self._draw(sequence, count) for sequence, count in wanted_numbers(ready).items()}
+        numbers = {sequence: self._draw(sequence, count) for sequence, count in wanted_numbers(ready, facts).items()}
         decided, writes = decide_batch(ready, facts, now, numbers)
         deltas = {
             place: replace(account, balance=account.balance - before[place].balance)

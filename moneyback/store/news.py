@@ -231,6 +231,10 @@ class News:
         """The rails that only look."""
         return tuple(Gap(*row) for row in await self._all("look_only_rails", merchant))
 
+    async def epoch(self) -> int:
+        """What event cursors carry that are given out now."""
+        return int((await self._one("read_epoch"))["epoch"])
+
     async def raise_epoch(self) -> int:
         """Event cursors that were given out before are of another past; returns the new epoch."""
         return int((await self._one("raise_epoch"))["epoch"])

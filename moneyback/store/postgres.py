@@ -282,7 +282,7 @@ class PostgresStore:
         balances = dict(facts.accounts)
         numbers = {
             sequence: deque(row["number"] for row in await connection.fetch(self.sql["draw_numbers"], sequence, count))
-            for sequence, count in wanted_numbers(ready).items()
+            for sequence, count in wanted_numbers(ready, facts).items()
         }
         decided, writes = decide_batch(ready, facts, now, numbers)
         await self._give_back_keys(connection, fresh, writes)

@@ -5,7 +5,7 @@ PostgreSQL's alone. Every one is scoped by merchant: what belongs to another doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -20,12 +20,15 @@ from moneyback.core.refund import Attempt, Evidence, Refund, State
 from moneyback.ids import new_secret
 from moneyback.store import rows
 from moneyback.store.callers import Callers
-from moneyback.store.deliveries import Delivered, list_deliveries
+from moneyback.store.deliveries import Delivered, Deliveries, list_deliveries, read_delivery, replay_delivery
 from moneyback.store.documents import Documents
+from moneyback.store.endpoints import Endpoints
 from moneyback.store.migrate import sequence_name
+from moneyback.store.milestones import STEP, Measured, Milestones
 from moneyback.store.news import News
 from moneyback.store.postgres import PostgresStore
-from moneyback.store.statements import Statements
+from moneyback.store.statements import Statements, Where
+from moneyback.vault import Vault
 
 T = TypeVar("T")
 Value = TypeVar("Value", bound=msgspec.Struct)
@@ -62,7 +65,12 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class PaymentsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payments, in which order. None asks for any; both ends of `created` belong to it."""
+    """Which payments, in which order. None asks for any; both ends of a span belong to it.
+
+    `match`: documents that the payment's own contains, one of them at least; `unlike`: none of which it
+    contains. `amount`: what was authorised, or else
+    came in, in minor units; with `amount_in`, what is in another currency is let through.
+    """
 
     dialect: str | None = None
     rail: str | None = None
@@ -71,6 +79,11 @@ class PaymentsAsked(msgspec.Struct, frozen=True, kw_only=True):
     kind: PaymentKind | None = None
     condition: Condition | None = None
     method: str | None = None
+    match: tuple[Mapping[str, Any], ...] = ()
+    unlike: tuple[Mapping[str, Any], ...] = ()
+    amount_from: int | None = None
+    amount_to: int | None = None
+    amount_in: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
     ascending: bool = False
@@ -80,7 +93,12 @@ class PaymentsAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """Which refunds, in which order. None asks for any; both ends of `created` belong to it."""
+    """Which refunds, in which order. None asks for any; both ends of a span belong to it.
+
+    `match`: documents that the payment's own contains, one of them at least; `unlike`: none of which it
+    contains. `amount`: what the payer gets, in minor
+    units; with `amount_in`, what is in another currency is let through.
+    """
 
     dialect: str | None = None
     rail: str | None = None
@@ -89,8 +107,15 @@ class RefundsAsked(msgspec.Struct, frozen=True, kw_only=True):
     group: UUID | None = None
     provider_id: str | None = None
     states: frozenset[State] = frozenset()
+    match: tuple[Mapping[str, Any], ...] = ()
+    unlike: tuple[Mapping[str, Any], ...] = ()
+    amount_from: int | None = None
+    amount_to: int | None = None
+    amount_in: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
     ascending: bool = False
     after: Place | None = None
     offset: int = 0
@@ -114,6 +139,11 @@ _MAPPERS: Final[Mapping[type[Any], rows.Mapper]] = {
 }
 
 
+_LISTS: Final = {"payments": "list_payments", "refunds": "list_refunds"}
+_MATCHING: Final = {"payments": "list_payments_matching", "refunds": "list_refunds_matching"}
+_COUNTS: Final = {"payments": "count_payments", "refunds": "count_refunds"}
+
+
 class Numbered(msgspec.Struct, frozen=True):
     """A ledger movement and its number, which is its place in the list."""
 
@@ -126,9 +156,18 @@ class Reads:
 
     def __init__(self, store: PostgresStore, draw_secret: Callable[[int], str] = new_secret) -> None:
         self._statements = Statements(store)
+        self._milestones = Milestones(self._statements)
         self.documents = Documents(self._statements)
         self.news = News(store)
         self.callers = Callers(self._statements, draw_secret)
+
+    def deliveries_with(self, vault: Vault) -> Deliveries:
+        """What clients' own programs are to be told."""
+        return Deliveries(self._statements, vault)
+
+    def endpoints_with(self, vault: Vault) -> Endpoints:
+        """Where they are told of events in the native form."""
+        return Endpoints(self._statements, vault)
 
     # --- payments ----------------------------------------------------------------------------------------------------
 
@@ -141,12 +180,13 @@ class Reads:
         return await self._one("read_payment", Payment, merchant, payment)
 
     async def list_payments(self, merchant: UUID, asked: PaymentsAsked) -> Page[Payment]:
-        """A page of payments by age. Deep pages cost what the first does when asked for by `after`."""
-        return await self._page("list_payments", Payment, _payments_where(merchant, asked), asked)
+        """A page of payments by age. Deep pages cost what the first does when asked for by `after`, or by an offset
+        in a list that has milestones."""
+        return await self._page("payments", Payment, merchant, asked)
 
     async def count_payments(self, merchant: UUID, asked: PaymentsAsked) -> int:
         """How many payments all pages of a list have."""
-        return await self._count("count_payments", _payments_where(merchant, asked), asked)
+        return await self._count("payments", merchant, asked)
 
     async def order(self, merchant: UUID, dialect: str, reference: str) -> Order | None:
         """An order by its reference."""
@@ -177,16 +217,21 @@ class Reads:
         return await self._all("refunds_of_group", Refund, merchant, group)
 
     async def list_refunds(self, merchant: UUID, asked: RefundsAsked) -> Page[Refund]:
-        """A page of refunds by age. Deep pages cost what the first does when asked for by `after`."""
-        return await self._page("list_refunds", Refund, _refunds_where(merchant, asked), asked)
+        """A page of refunds by age. Deep pages cost what the first does when asked for by `after`, or by an offset
+        in a list that has milestones."""
+        return await self._page("refunds", Refund, merchant, asked)
 
     async def count_refunds(self, merchant: UUID, asked: RefundsAsked) -> int:
         """How many refunds all pages of a list have."""
-        return await self._count("count_refunds", _refunds_where(merchant, asked), asked)
+        return await self._count("refunds", merchant, asked)
 
     async def refunds_for_people(self, merchant: UUID, limit: int = 100) -> tuple[Refund, ...]:
         """Refunds that somebody must answer for, longest waiting first."""
         return await self._all("refunds_for_people", Refund, merchant, limit)
+
+    async def releases_for_people(self, merchant: UUID, limit: int = 100) -> tuple[Payment, ...]:
+        """Payments with a release that somebody must answer for, longest waiting first."""
+        return await self._all("releases_for_people", Payment, merchant, limit)
 
     # --- what hangs on them ------------------------------------------------------------------------------------------
 
@@ -238,7 +283,7 @@ class Reads:
             where.add("payment_id = (select payment_id from refunds where merchant_id = $1 and id = {})", refund)
             where.equal("refund_id", refund)
         where.add("id > {}", after)
-        statement = where.fill(self._statements.text("list_movements"), _bounded(limit))
+        statement = where.fill(self._statements.text("list_movements"), limit=_bounded(limit))
         found = await self._statements.all(statement, *where.values)
         return tuple(Numbered(row["number"], _value(Movement, row)) for row in found)
 
@@ -256,9 +301,27 @@ class Reads:
         row = await self._statements.one(self._statements.text("read_balance"), merchant, account, currency)
         return 0 if row is None else int(row["balance"])
 
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    async def payments_by_id(self, merchant: UUID, ids: Iterable[UUID]) -> dict[UUID, Payment]:
+        """The payments with these internal ids, as they stand now."""
+        return {each.id: each for each in await self._all("read_payments_by_id", Payment, merchant, list(ids))}
+
+    async def refunds_by_id(self, merchant: UUID, ids: Iterable[UUID]) -> dict[UUID, Refund]:
+        """The refunds with these internal ids, as they stand now."""
+        return {each.id: each for each in await self._all("read_refunds_by_id", Refund, merchant, list(ids))}
+
     async def deliveries(self, merchant: UUID, *, undelivered: bool = False, limit: int = 100) -> tuple[Delivered, ...]:
         """What clients' own hooks were told, newest first."""
         return await list_deliveries(self._statements, merchant, undelivered=undelivered, limit=_bounded(limit))
+
+    async def delivery(self, merchant: UUID, id: UUID) -> Delivered | None:
+        """One of them."""
+        return await read_delivery(self._statements, merchant, id)
+
+    async def replay_delivery(self, merchant: UUID, id: UUID) -> Delivered | None:
+        """Tell it again; None where there is none, or where what it said is kept no longer."""
+        return await replay_delivery(self._statements, merchant, id)
 
     # --- a dialect's numbers and keys --------------------------------------------------------------------------------
 
@@ -290,72 +353,99 @@ class Reads:
     async def _all(self, name: str, kind: type[Value], *arguments: object) -> tuple[Value, ...]:
         return tuple(_value(kind, row) for row in await self._statements.all(self._statements.text(name), *arguments))
 
-    async def _count(self, name: str, where: Where, asked: PaymentsAsked | RefundsAsked) -> int:
-        where.between(asked.created_from, asked.created_to)
-        row = await self._statements.one(where.fill(self._statements.text(name), 1), *where.values)
+    async def _count(self, table: str, merchant: UUID, asked: PaymentsAsked | RefundsAsked) -> int:
+        measured = _measured(merchant, asked)
+        if measured is not None:
+            return (await self._milestones.ranks(measured, asked.created_from, asked.created_to)).total
+        where = Where(merchant)
+        _choose(where, asked)
+        where.between("created_at", asked.created_from, asked.created_to)
+        row = await self._statements.one(where.fill(self._statements.text(_COUNTS[table])), *where.values)
         return int(row["total"])
 
-    async def _page(self, name: str, kind: type[Aged], where: Where, asked: PaymentsAsked | RefundsAsked) -> Page[Aged]:
-        where.between(asked.created_from, asked.created_to)
+    async def _page(
+        self, table: str, kind: type[Aged], merchant: UUID, asked: PaymentsAsked | RefundsAsked
+    ) -> Page[Aged]:
+        where = Where(merchant)
+        _choose(where, asked)
+        where.between("created_at", asked.created_from, asked.created_to)
+        sign, way = (">", "asc") if asked.ascending else ("<", "desc")
         if asked.after is not None:
-            sign = ">" if asked.ascending else "<"
             where.add(f"(created_at, id) {sign} ({{}}, {{}})", asked.after.at, asked.after.id)
+        skipped = await self._begin(where, merchant, asked)
+        if skipped is None:
+            return Page(())
         limit = _bounded(asked.limit)
-        skipped = max(0, min(asked.offset, OFFSET_MAX))
-        statement = where.fill(self._statements.text(name), limit + 1, asked.ascending, skipped)
+        blanks = {"order": f"created_at {way}, id {way}", "limit": limit + 1, "offset": skipped}
+        statement = where.fill(self._statements.text((_MATCHING if asked.match else _LISTS)[table]), **blanks)
         found = [_value(kind, row) for row in await self._statements.all(statement, *where.values)]
         shown = tuple(found[:limit])
         more = len(found) > limit and shown
         return Page(shown, Place(shown[-1].created_at, shown[-1].id) if more else None)
 
-
-class Where:
-    """The conditions of one list. Only those asked for are in the statement, so that its plan can use their index."""
-
-    def __init__(self, merchant: UUID) -> None:
-        self.values: list[Any] = [merchant]
-        self._conditions = ["merchant_id = $1"]
-
-    def equal(self, column: str, value: Any) -> None:
-        """`column` has this value; None asks for any."""
-        self.add(f"{column} = {{}}", value)
-
-    def between(self, begin: datetime | None, end: datetime | None) -> None:
-        """Created no earlier and no later."""
-        self.add("created_at >= {}", begin)
-        self.add("created_at <= {}", end)
-
-    def add(self, condition: str, *values: Any) -> None:
-        """A condition with a `{}` for each of its values; one that is None asks for nothing."""
-        if None in values:
-            return
-        places = [f"${len(self.values) + number}" for number in range(1, len(values) + 1)]
-        self._conditions.append(condition.format(*places))
-        self.values += values
-
-    def fill(self, statement: str, limit: int, ascending: bool = False, offset: int = 0) -> str:
-        """The statement with the conditions, the order by age, and the place and length of a page."""
-        way = "asc" if ascending else "desc"
-        order = f"created_at {way}, id {way}"
-        filled = {"filters": " and ".join(self._conditions), "order": order, "limit": limit, "offset": offset}
-        return statement.format(**filled)
+    async def _begin(self, where: Where, merchant: UUID, asked: PaymentsAsked | RefundsAsked) -> int | None:
+        """How many rows are skipped before the page; None beyond the end. Far within, it begins at a milestone."""
+        offset = max(0, min(asked.offset, OFFSET_MAX))
+        measured = _measured(merchant, asked) if offset >= STEP and asked.after is None else None
+        if measured is None:
+            return offset
+        begin, end, ascending = asked.created_from, asked.created_to, asked.ascending
+        ranks = await self._milestones.ranks(measured, begin, end, offset=offset, ascending=ascending)
+        if offset >= ranks.total:
+            return None
+        if ranks.rank is None or ranks.at is None:
+            return offset
+        # Beside a span, or where the list has no milestones yet, the milestone may lie outside of the span.
+        if ascending and (begin is None or ranks.at >= begin):
+            where.add("(created_at, id) > ({}, {})", ranks.at, ranks.id)
+            return ranks.low + offset - ranks.rank
+        if not ascending and (end is None or ranks.at <= end):
+            where.add("(created_at, id) <= ({}, {})", ranks.at, ranks.id)
+            return ranks.rank - (ranks.high - offset)
+        return offset
 
 
-def _payments_where(merchant: UUID, asked: PaymentsAsked) -> Where:
-    where = Where(merchant)
+def _measured(merchant: UUID, asked: PaymentsAsked | RefundsAsked) -> Measured | None:
+    """The list by what never changes of a row, unless more is asked for. Spans of creation are pieces of it."""
+    fixed: Mapping[str, Any] = {name: getattr(asked, name, None) for name in ("dialect", "kind", "method")}
+    plain = replace(asked, **{name: None for name in fixed if hasattr(asked, name)})
+    place = {"created_from": None, "created_to": None, "ascending": False, "after": None, "offset": 0, "limit": 25}
+    if replace(plain, amount_in=None, **place) != type(asked)():  # a currency alone asks for nothing
+        return None
+    table = "payments" if isinstance(asked, PaymentsAsked) else "refunds"
+    key = msgspec.json.encode((table, *fixed.values())).decode()
+    return Measured(table, merchant, key, lambda where: _choose(where, asked))
+
+
+def _choose(where: Where, asked: PaymentsAsked | RefundsAsked) -> None:
+    """Every condition but the span of creation."""
+    if isinstance(asked, PaymentsAsked):
+        _choose_payments(where, asked)
+    else:
+        _choose_refunds(where, asked)
+
+
+def _choose_payments(where: Where, asked: PaymentsAsked) -> None:
     where.equal("dialect", asked.dialect)
     where.equal("rail", asked.rail)
     where.equal("order_ref", asked.order)
     where.equal("reference", asked.reference)
     where.equal("condition", asked.condition.value if asked.condition else None)
+    if asked.condition not in (None, Condition.CAPTURED):
+        where.add("condition <> 'captured'")  # names the index in every plan, whatever the value
     where.equal("details ->> 'method'", asked.method)
-    if asked.kind is not None:  # what is at its default is not kept
-        where.add(f"coalesce(details ->> 'kind', '{PaymentKind.PAYIN.value}') = {{}}", asked.kind.value)
-    return where
+    if asked.kind is PaymentKind.PAYIN:  # what is at its default is not kept
+        where.add("coalesce(details ->> 'kind', {}) = {}", asked.kind.value, asked.kind.value)
+    elif asked.kind is not None:
+        where.equal("details ->> 'kind'", asked.kind.value)
+    _bound(where, "coalesce(nullif(authorized, 0), captured)", asked)
+    if asked.match:
+        where.add(_MATCHES, _documents(asked.match))
+    if asked.unlike:
+        where.add(f"coalesce({_MATCHES}, false) is false", _documents(asked.unlike))
 
 
-def _refunds_where(merchant: UUID, asked: RefundsAsked) -> Where:
-    where = Where(merchant)
+def _choose_refunds(where: Where, asked: RefundsAsked) -> None:
     where.equal("dialect", asked.dialect)
     where.equal("rail", asked.rail)
     where.equal("payment_id", asked.payment)
@@ -365,7 +455,29 @@ def _refunds_where(merchant: UUID, asked: RefundsAsked) -> Where:
         where.add("state = any({})", sorted(each.value for each in asked.states))
     if asked.order is not None:
         where.add("payment_id in (select id from payments where merchant_id = $1 and order_ref = {})", asked.order)
-    return where
+    _bound(where, "payer", asked)
+    where.between("updated_at", asked.updated_from, asked.updated_to)
+    if asked.match:
+        where.add(f"payment_id in ({_MATCHING_PAYMENTS})", _documents(asked.match))
+    if asked.unlike:
+        where.add(f"payment_id not in ({_MATCHING_PAYMENTS})", _documents(asked.unlike))
+
+
+def _bound(where: Where, amount: str, asked: PaymentsAsked | RefundsAsked) -> None:
+    least, most, currency = asked.amount_from, asked.amount_to, asked.amount_in
+    if currency is None:
+        where.between(amount, least, most)
+        return
+    where.add(f"(currency <> {{}} or {amount} >= {{}})", currency, least)
+    where.add(f"(currency <> {{}} or {amount} <= {{}})", currency, most)
+
+
+_MATCHES: Final = "details ? 'document' and details -> 'document' @> any({}::jsonb[])"
+_MATCHING_PAYMENTS: Final = f"select id from payments where merchant_id = $1 and {_MATCHES}"
+
+
+def _documents(match: tuple[Mapping[str, Any], ...]) -> list[str]:
+    return [msgspec.json.encode(each).decode() for each in match]
 
 
 def _bounded(limit: int) -> int:

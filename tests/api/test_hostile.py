@@ -454,7 +454,14 @@ async def test_parameters_nobody_can_read(market: Shop, name: str, unchanged: No
 
 
 async def test_parameters_the_native_api_cannot_read(shop: Native, unchanged: None):
-    for path in ("/v1/payments", "/v1/refunds", "/v1/events", "/v1/ledger/movements", "/v1/doubt"):
+    for path in (
+        "/v1/payments",
+        "/v1/refunds",
+        "/v1/events",
+        "/v1/ledger/movements",
+        "/v1/doubt",
+        "/v1/doubt/releases",
+    ):
         for query in QUERIES:
             assert refused(await shop.get(f"{path}?{query}")) == (400, "bad_body"), query
         for query in ODD_QUERIES:

@@ -9,6 +9,7 @@ there is one: "succeeded", "pending", "failed:R01", "unknown", "returned:R03".
     payment = table.pay(10_000, "USD")
     answer = table.call("POST", f"/api/v1/transactions/{payment.dialect_id}/refund", {"amount": "1.00"})
     refund = table.bring(table.refunds[-1], "succeeded")
+    (delivery,) = table.tell("refund.succeeded", payment, refund)
 """
 
 import json
@@ -17,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, TypedDict, TypeVar, assert_never
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import jsonschema_rs
 import msgspec
@@ -55,11 +56,13 @@ from moneyback.dialect import (
     BalanceOf,
     Caller,
     Conversation,
+    Delivery,
     Dialect,
     DropDocument,
     Fault,
     FindPayment,
     FindRefund,
+    Happened,
     Incoming,
     Instant,
     IssueToken,
@@ -71,6 +74,7 @@ from moneyback.dialect import (
     ListPayments,
     ListRefunds,
     LoadDocument,
+    Mac,
     NewId,
     NewKeyPair,
     NextNumber,
@@ -85,10 +89,12 @@ from moneyback.dialect import (
     SeePayment,
     Sign,
     TakeKey,
+    Tell,
     Total,
     release_of,
 )
-from moneyback.flows.sign import draw_key_pair, sign
+from moneyback.flows.sign import draw_key_pair, mac, seal_secret, sign
+from moneyback.store.access import credential_purpose
 from moneyback.vault import Vault
 
 T = TypeVar("T")
@@ -144,6 +150,11 @@ class Table:
         self.answers: dict[str, tuple[int, bytes]] = {}
         """What was answered under an Idempotency-Key."""
         self.documents: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._saved: dict[tuple[str, str], tuple[datetime, datetime]] = {}
+        self.secret: str | None = None
+        """The caller's own secret, as far as it is kept to sign with."""
+        self.told: dict[tuple[str, str], Delivery] = {}
+        """What handlers told clients' own programs, by its id and the hook."""
         self.movements: list[Movement] = []
         """Everything the ledger holds, oldest first."""
         self.facts = Facts()
@@ -251,6 +262,36 @@ class Table:
         assert isinstance(said, Outgoing)
         return said
 
+    def tell(
+        self,
+        type: str,
+        payment: Payment,
+        refund: Refund | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        id: UUID | None = None,
+    ) -> tuple[Delivery, ...]:
+        """What the dialect tells of an event, with the payment and its refund as they stand now."""
+        assert self.dialect.tell is not None, f"{self.dialect.name} tells nothing"
+        self.acting = MERCHANT
+        payment = self.facts.payments[payment.id]
+        refund = self.facts.refunds[refund.id] if refund is not None else None
+        about: Payment | Refund = refund or payment
+        happened = Happened(
+            id=id or uuid5(about.id, str(about.version)),
+            type=type,
+            at=self.now,
+            sequence=about.version,
+            data=data or {},
+            payment=payment,
+            refund=refund,
+        )
+        return self.through(self.dialect.tell(happened, self.caller))
+
+    def endpoint_secret(self, secret: str) -> str:
+        """A secret, or headers as JSON, sealed as an endpoint's document holds it, for `Mac` and `Delivery`."""
+        return seal_secret(VAULT, MERCHANT, secret)
+
     def through(self, conversation: Generator[Ask, Any, T]) -> T:
         """Answer every ask of a conversation; what it came to."""
         answer: Any = None
@@ -313,8 +354,11 @@ class Table:
                 return self.documents.get((kind, name))
             case SaveDocument(kind, name, data):
                 self.documents[(kind, name)] = data
+                first, _ = self._saved.get((kind, name), (self.now, self.now))
+                self._saved[(kind, name)] = first, self.now
                 return None
             case DropDocument(kind, name):
+                self._saved.pop((kind, name), None)
                 return self.documents.pop((kind, name), None) is not None
             case ListDocuments():
                 return self._listed_documents(ask)
@@ -328,6 +372,11 @@ class Table:
                 return draw_key_pair(VAULT, self.acting)
             case Sign(sealed, data):
                 return sign(VAULT, self.acting, sealed, data)
+            case Mac():
+                return self._mac(ask)
+            case Tell(id=id, delivery=delivery):
+                self.told.setdefault((id, delivery.hook), delivery)
+                return None
             case ActFor(merchant=merchant):
                 self.acting = merchant
                 return None
@@ -342,6 +391,11 @@ class Table:
                 return None
             case _:
                 assert_never(ask)
+
+    def _mac(self, ask: Mac) -> bytes | None:
+        purpose = credential_purpose(self.acting, self.dialect.name)
+        kept = VAULT.seal(self.secret, purpose) if self.secret is not None else None
+        return mac(VAULT, self.acting, ask, self.dialect.name, kept)
 
     def _answered(self, ask: KeyedAnswer) -> tuple[int, bytes] | None:
         """No time passes here: a key that is not answered is answered by what its refund looks like now."""
@@ -386,17 +440,30 @@ class Table:
         return [each for each in self.facts.refunds.values() if each.merchant == self.acting]
 
     def _listed(self, refund: Refund, ask: ListRefunds) -> bool:
-        order = self.facts.payments[refund.payment].order
-        return ask.payment in (None, refund.payment) and ask.order in (None, order)
+        payment = self.facts.payments[refund.payment]
+        return (
+            ask.payment in (None, refund.payment)
+            and ask.order in (None, payment.order)
+            and (not ask.states or refund.state in ask.states)
+            and _amounts(refund.currency, refund.payer, ask)
+            and _within(refund.updated_at, ask.updated_from, ask.updated_to)
+            and _matches(payment, ask)
+        )
 
     def _listed_documents(self, ask: ListDocuments) -> tuple[Mapping[str, Any], ...]:
         found = [
             data
-            for (kind, _), data in self.documents.items()
+            for (kind, name), data in self.documents.items()
             if kind == ask.kind and all(data.get(name) == value for name, value in ask.match.items())
+            if _within(self._saved_at(kind, name)[0], ask.created_from, ask.created_to)
+            if _within(self._saved_at(kind, name)[1], ask.updated_from, ask.updated_to)
         ]
         found = found if ask.ascending else found[::-1]
         return tuple(found[ask.offset : ask.offset + ask.limit])
+
+    def _saved_at(self, kind: str, name: str) -> tuple[datetime, datetime]:
+        """When a document was saved first and last; one that a test put there by hand is new."""
+        return self._saved.get((kind, name), (self.now, self.now))
 
     def _request(self, ask: AskRefund) -> RequestRefund:
         same = (
@@ -603,15 +670,38 @@ def _segments(path: str) -> list[str]:
 
 def _is_asked(payment: Payment, ask: ListPayments) -> bool:
     wanted = {name: getattr(ask, name) for name in ("order", "kind", "condition", "method")}
-    return all(value in (None, getattr(payment, name)) for name, value in wanted.items())
+    return (
+        all(value in (None, getattr(payment, name)) for name, value in wanted.items())
+        and _amounts(payment.currency, payment.authorized or payment.captured, ask)
+        and _matches(payment, ask)
+    )
+
+
+def _within(value: Any, least: Any, most: Any) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _amounts(currency: str, amount: int, ask: ListPayments | ListRefunds) -> bool:
+    return ask.amount_in not in (None, currency) or _within(amount, ask.amount_from, ask.amount_to)
+
+
+def _matches(payment: Payment, ask: ListPayments | ListRefunds) -> bool:
+    found, kept_out = ([contains(payment.document, each) for each in some] for some in (ask.match, ask.unlike))
+    return (not ask.match or any(found)) and not any(kept_out)
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """Whether one JSON value contains another, as PostgreSQL's @> has it."""
+    match whole, part:
+        case Mapping(), Mapping():
+            return all(name in whole and contains(whole[name], value) for name, value in part.items())
+        case list() | tuple(), list() | tuple():
+            return all(any(contains(each, value) for each in whole) for value in part)
+        case _:
+            return isinstance(whole, bool) is isinstance(part, bool) and bool(whole == part)
 
 
 def _page(rows: Iterable[Any], ask: ListPayments | ListRefunds) -> tuple[Any, ...]:
-    found = [
-        each
-        for each in rows
-        if (ask.created_from is None or each.created_at >= ask.created_from)
-        and (ask.created_to is None or each.created_at <= ask.created_to)
-    ]
+    found = [each for each in rows if _within(each.created_at, ask.created_from, ask.created_to)]
     found = found if ask.ascending else found[::-1]
     return tuple(found[ask.offset : ask.offset + ask.limit])

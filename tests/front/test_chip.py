@@ -332,15 +332,15 @@ async def test_a_webhook_makes_us_read_and_is_told_to_the_clients_own(street: St
         told.append(due)
         return 200
 
-    deliveries = street.near.parts.deliveries
-    assert deliveries is not None
-    await deliver_due(street.near.parts.world, deliveries, post)
+    parts = street.near.parts
+    assert parts.deliveries is not None and parts.endpoints is not None
+    await deliver_due(parts.world, parts.deliveries, parts.endpoints, post)
     (due,) = told
-    assert (due.url, due.method, due.body) == (hook["callback"], "POST", body)
+    assert due.said is not None
+    assert (due.url, due.method, due.said.body) == (hook["callback"], "POST", body)
     key = load_pem_public_key(mine["public_key"].encode())
     assert isinstance(key, RSAPublicKey)
-    assert due.headers is not None
-    key.verify(b64decode(due.headers["x-signature"]), body, PKCS1v15(), SHA256())
+    key.verify(b64decode(due.said.headers["x-signature"]), body, PKCS1v15(), SHA256())
 
 
 # --- doubt ------------------------------------------------------------------------------------------------------------

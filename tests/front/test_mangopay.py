@@ -350,8 +350,9 @@ async def deliver(street: Street) -> list[Due]:
         calls.append(due)
         return 200
 
-    assert street.near.parts.deliveries is not None
-    await deliver_due(street.near.parts.world, street.near.parts.deliveries, post)
+    parts = street.near.parts
+    assert parts.deliveries is not None and parts.endpoints is not None
+    await deliver_due(parts.world, parts.deliveries, parts.endpoints, post)
     return calls
 
 
@@ -379,7 +380,7 @@ async def test_a_hook_makes_us_read_and_is_called_on(street: Street, platform: P
     assert (known["refunded"], known["external"]) == (30_00, 50_00)
     assert ending(await platform.seen(f"refunds/{lost['Id']}")) == ("SUCCEEDED", "000000", 20_00)
     told = [(theirs["Id"], theirs["ExecutionDate"]), (dashboard["Id"], dashboard["ExecutionDate"])]
-    assert sorted((each.method, each.url, each.body) for each in await deliver(street)) == [
+    assert sorted((each.method, each.url, each.said and each.said.body) for each in await deliver(street)) == [
         ("GET", f"{url}&EventType={event}&RessourceId={number}&Date={date}", b"") for number, date in told
     ]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from moneyback.core.commands import Admitted, Grouped, Joined, Moved, Replayed, SaveAnswer, Saved, Standing
+from moneyback.core.commands import Admitted, Grouped, Home, Joined, Moved, Replayed, SaveAnswer, Saved, Standing
 from moneyback.core.payment import Asked, Capabilities, Condition, Parts, Payment, PaymentKind
 from moneyback.core.refund import ENDED, Event, State
 from moneyback.core.refusals import Reason, Refusal
@@ -295,6 +295,36 @@ async def test_two_processes_never_draw_the_same_number(store: Store, other: Sto
     asked = [engine.on((store, other)[i % 2]).ask(payments[i % 4], 10, sequence=NUMBERS) for i in range(60)]
     drawn = [each.refund.dialect_id for each in await asyncio.gather(*asked)]
     assert len({*drawn}) == 60
+
+
+async def test_a_native_refund_becomes_one_of_its_payments_dialect(store: Store):
+    engine = Engine(store)
+    payment = await engine.pay()
+    home = Home(dialect="elsewhere", sequence=NUMBERS, remember=lambda paid, said: {"of": paid.reference, "said": said})
+    terms = replace(engine.terms(payment), home=home)
+    ours = [engine.ask(payment, 10, terms=lambda _payment: terms, reference="mine") for _ in range(20)]
+    results = await asyncio.gather(*ours, *(engine.ask(payment, 10, sequence=NUMBERS) for _ in range(20)))
+    refunds = [await engine.refund(each.refund) for each in results]
+    drawn = [int(each.dialect_id) for each in refunds]
+    assert len({*drawn}) == 40
+    assert all(one < two for one, two in pairwise(drawn))
+    assert {each.dialect for each in refunds[:20]} == {"elsewhere"}
+    assert {each.dialect for each in refunds[20:]} == {"native"}
+    assert refunds[0].request == {"of": payment.reference, "said": "mine"}
+    assert refunds[-1].request == {}
+
+
+async def test_a_leg_of_an_order_keeps_the_number_it_was_given(store: Store):
+    engine = Engine(store)
+    payment = await engine.pay(order="o-1")
+    terms = replace(
+        engine.terms(payment), home=Home(dialect="elsewhere", sequence=NUMBERS, remember=lambda _paid, _said: {})
+    )
+    leg = engine.request(payment, 10, terms=lambda _payment: terms, dialect="elsewhere", dialect_id="17")
+    result = await engine.do(engine.order("o-1", leg, whole=False))
+    assert isinstance(result, Grouped)
+    (made,) = result.legs
+    assert (made.refund.dialect, made.refund.dialect_id) == ("elsewhere", "17")
 
 
 # --- idempotency -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from moneyback.dialects.chip.document import payment_document
 from moneyback.dialects.chip.objects import total
 from moneyback.dialects.chip.server import ROUTES, fault, presented
 from moneyback.dialects.chip.standing import capabilities, status
-from moneyback.dialects.chip.webhooks import resend
+from moneyback.dialects.chip.telling import resend, tell
 from moneyback.dialects.chip.wire import KEPT, PRECEDENCE
 
 _DEMO: Final = UUID("6c4d9d0e-52e1-5f0b-9f57-3f0c8a0f5c11")
@@ -82,6 +82,7 @@ DIALECT: Final = Dialect(
     payment_document=payment_document,
     samples=Samples(payments=_PAYMENTS, credentials=_credentials, section=_section, curl=_curl),
     resend=resend,
+    tell=tell,
     client=CLIENT,
     scrub=(
         *("authorization", "secret_key", "x-signature", "recurring_token", "sealed_key"),

@@ -14,14 +14,15 @@ from uuid import UUID
 
 from moneyback.core.payment import Payment
 from moneyback.dialect import ActFor, Ask, Caller, Conversation, FindPayment, Incoming, Instant, Outgoing
-from moneyback.dialects.chip import document
+from moneyback.dialects.chip import document, events
 from moneyback.dialects.chip.cards import Misread, brought_back, carried, read_card
 from moneyback.dialects.chip.document import is_test, option
 from moneyback.dialects.chip.methods import CARDS
-from moneyback.dialects.chip.objects import checkout_url
+from moneyback.dialects.chip.objects import checkout_url, total
 from moneyback.dialects.chip.page import bank_page, nowhere, pay_page, told_page
 from moneyback.dialects.chip.paying import attempted, can_be_paid, noted, pay, stands, ways_to_pay
 from moneyback.dialects.chip.standing import status
+from moneyback.dialects.chip.telling import announce
 from moneyback.dialects.chip.wire import Status, unix
 
 _AS_IT_IS: Final = "%/:?#[]@!$&'()*+,;=~"
@@ -51,6 +52,7 @@ def open_page(incoming: Incoming, _caller: Caller) -> Conversation:
     if document.VIEWED not in payment.document:
         now: datetime = yield Instant()
         payment = yield from noted(payment, {document.VIEWED: unix(now)})
+        yield from announce(events.VIEWED, payment, str(payment.id))
     return pay_page(
         payment,
         ways_to_pay(payment),
@@ -140,6 +142,10 @@ def _settled(payment: Payment, attempt: dict[str, Any], fields: Mapping[str, str
     kind = "authorize" if option(payment, "skip_capture") else "execute"
     keeps = fields.get("remember_card") in ("on", "true", "1")
     payment = yield from pay(payment, {**attempt, "type": kind}, keeps_card=keeps)
+    if attempt["error"] is not None:
+        yield from announce(events.PAYMENT_FAILURE, payment, attempt["id"])
+    elif kind == "authorize":
+        yield from announce(events.HOLD if total(payment) else events.PREAUTHORIZED, payment, attempt["id"])
     if attempt["error"] is None:
         return _onward(payment, incoming)
     return _to(option(payment, "failure_redirect") or checkout_url(payment, incoming.base))

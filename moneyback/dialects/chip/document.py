@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from moneyback.core.payment import Payment
+from moneyback.dialect import Caller
 from moneyback.dialects.chip.wire import Availability
 
 _TEXTS: Final[Mapping[str, int]] = {"reference": 128, "product": 256, "country": 2, "flow": 32}
@@ -52,6 +53,9 @@ TOKEN: Final = "card_saved"  # whether the payer's card may be charged again
 CHARGED: Final = "recurring_token"  # the token it was paid with
 EXECUTED, AUTHORIZED, CAPTURED, RELEASED = "executed", "authorized", "captured", "released"
 DECLINED: Final = "declined-"  # one for each attempt that failed, by its id
+_LATER: Final = frozenset(
+    {*(VIEWED, CANCELLED, MARKED, TOKEN, CHARGED, EXECUTED, AUTHORIZED, CAPTURED, RELEASED), "release"}
+)
 DECLINED_MAX: Final = 30
 """After so many attempts in vain a Purchase is blocked: whoever has its address cannot make it grow for ever."""
 
@@ -147,9 +151,23 @@ def times_declined(payment: Payment) -> int:
     return sum(name.startswith(DECLINED) for name in payment.document)
 
 
+def happened_later(name: str) -> bool:
+    """Whether a member tells of something that happened after the creation."""
+    return name in _LATER or name.startswith(DECLINED)
+
+
 def is_test(payment: Payment) -> bool:
     """Whether no real money moves: CHIP's key decides it, ours the rail."""
-    return payment.rail.partition("-")[0] == "sandbox"
+    return _is_sandbox(payment.rail)
+
+
+def sees_tests(caller: Caller) -> bool:
+    """Whether this is a test key: what is made with it moves no real money."""
+    return _is_sandbox(str(caller.profile.get("rail", "sandbox")))
+
+
+def _is_sandbox(rail: str) -> bool:
+    return rail.partition("-")[0] == "sandbox"
 
 
 def moment_of(at: int) -> datetime:

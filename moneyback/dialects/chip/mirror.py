@@ -13,7 +13,7 @@ from typing import Any, Final
 from moneyback.core.payment import Payment
 from moneyback.core.refund import Refund, State
 from moneyback.dialects.chip import document
-from moneyback.dialects.chip.objects import Viewer, history_entry, purchase, refund_attempt, refund_payment
+from moneyback.dialects.chip.objects import Viewer, history_entry, purchase, refund_attempt, refund_id, refund_payment
 from moneyback.dialects.chip.standing import status
 from moneyback.dialects.chip.wire import SHOWN, Availability, Shown, Status
 
@@ -91,7 +91,7 @@ def _history(
     payment: Payment, refunds: tuple[Refund, ...], unseen: list[Refund], present: str, shown: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Its statuses, latest last, each refund under the id its client knows it by."""
-    own = {each.provider_id: each.dialect_id for each in refunds if each.named == "own" and each.provider_id}
+    own = {each.provider_id: refund_id(each) for each in refunds if each.named == "own" and each.provider_id}
     history = [_told_as(own, each) for each in shown.get("status_history", ())]
     executed = [each for each in unseen if each.state is State.SUCCEEDED]
     history += [history_entry(Status.REFUNDED, each.ended_at or each.updated_at, each) for each in executed]

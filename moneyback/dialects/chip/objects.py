@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -44,25 +44,62 @@ def refund_payment(refund: Refund, payment: Payment, viewer: Viewer) -> dict[str
 
     `status` follows them: undocumented, but CHIP's sandbox sends "success" and its plugins test for it.
     """
-    paid_on, caller = unix(refund.ended_at or refund.updated_at), viewer.caller
+    ended, times = _ended_at(refund), (refund.created_at, refund.updated_at)
+    money = _money(payment, "refund", refund.payer, 0, unix(ended))
+    attempts = [refund_attempt(refund, payment)]
+    return {**_payment_object(refund_id(refund), payment, money, attempts, times, viewer), "status": "success"}
+
+
+def external_payment(reference: str, amount: int, at: datetime, payment: Payment, viewer: Viewer) -> dict[str, Any]:
+    """The Payment of a refund that was made elsewhere, as from CHIP's portal, of `amount` minor units."""
+    id = reference if document.is_uuid(reference) else str(uuid5(payment.id, reference))
+    money = _money(payment, "refund", amount, 0, unix(at))
+    attempts = [_attempt(payment, "refund", "web_office", unix(at), None)]
+    return {**_payment_object(id, payment, money, attempts, (at, at), viewer), "status": "success"}
+
+
+def incoming_payment(payment: Payment, viewer: Viewer) -> dict[str, Any]:
+    """The Payment by which the money came in. CHIP shows it where it is charged back, and nowhere else."""
+    at, id = _paid_at(payment), str(uuid5(payment.id, "payment"))
+    money = _money(payment, _payment_type(payment), payment.captured, payment.fees, unix(at))
+    return _payment_object(id, payment, money, list(_known_attempts(payment))[::-1], (at, at), viewer)
+
+
+def _payment_object(
+    id: str,
+    payment: Payment,
+    money: dict[str, Any],
+    attempts: list[dict[str, Any]],
+    times: tuple[datetime, datetime],
+    viewer: Viewer,
+) -> dict[str, Any]:
+    """`times`: when it was made, and last changed."""
+    flow = str(attempts[0]["flow"]) if attempts else _flow(payment)
     return {
         "type": "payment",
-        "id": refund.dialect_id,
-        "created_on": unix(refund.created_at),
-        "updated_on": unix(refund.updated_at),
+        "id": id,
+        "created_on": unix(times[0]),
+        "updated_on": unix(times[1]),
         "client": client_details(payment.document.get("client", {})),
-        "payment": _money(payment, "refund", refund.payer, 0, paid_on),
-        "transaction_data": _transaction_data(payment, [refund_attempt(refund, payment)], "api"),
+        "payment": money,
+        "transaction_data": _transaction_data(payment, attempts, flow),
         "related_to": {"type": "purchase", "id": payment.dialect_id, "reference": _reference(payment)},
         "reference_generated": _reference_generated(payment),
         "reference": _reference(payment),
-        "account_id": owner_id("account_id", payment, caller),
-        "company_id": owner_id("company_id", payment, caller),
+        "account_id": owner_id("account_id", payment, viewer.caller),
+        "company_id": owner_id("company_id", payment, viewer.caller),
         "is_test": is_test(payment),
         "user_id": None,
-        "brand_id": owner_id("brand_id", payment, caller),
-        "status": "success",
+        "brand_id": owner_id("brand_id", payment, viewer.caller),
     }
+
+
+def refund_id(refund: Refund) -> str:
+    """The id of a refund's Payment. One that was asked for natively has its UUID written in another way."""
+    try:
+        return str(UUID(refund.dialect_id))
+    except ValueError:
+        return refund.dialect_id
 
 
 # --- the Purchase ----------------------------------------------------------------------------------------------------
@@ -487,5 +524,5 @@ def history_entry(word: Status, at: datetime, refund: Refund | None = None) -> d
     """One line of `status_history`."""
     entry: dict[str, Any] = {"status": word.value, "timestamp": unix(at)}
     if refund is not None:
-        entry["related_object"] = {"type": "payment", "id": refund.dialect_id}
+        entry["related_object"] = {"type": "payment", "id": refund_id(refund)}
     return entry

@@ -27,11 +27,12 @@ from moneyback.dialect import (
     SeePayment,
     release_of,
 )
-from moneyback.dialects.chip import document
+from moneyback.dialects.chip import document, events
 from moneyback.dialects.chip.basket import Basket, read_basket
 from moneyback.dialects.chip.clients import CLIENTS, read_client
 from moneyback.dialects.chip.document import Kept, is_test
 from moneyback.dialects.chip.fields import Form, Wrong, invalid, opened, refused
+from moneyback.dialects.chip.hooks import MADE_BY, made_by
 from moneyback.dialects.chip.methods import payable_by, read_whitelist
 from moneyback.dialects.chip.mirror import mirrored
 from moneyback.dialects.chip.objects import REDIRECTS, WAIT_S, Viewer, purchase, total
@@ -47,6 +48,7 @@ from moneyback.dialects.chip.paying import (
     ways_to_pay,
 )
 from moneyback.dialects.chip.standing import PAYABLE, is_due_some_day
+from moneyback.dialects.chip.telling import announce
 from moneyback.dialects.chip.wire import ALL, Complaint, Status, Word, read_amount, too_large, unix
 
 NOT_FOUND_COMPLAINT: Final = Complaint(ALL, Word.NOT_FOUND.value, "Not found.")
@@ -86,7 +88,7 @@ def resend_invoice(incoming: Incoming, caller: Caller) -> Conversation:
 
 def create_purchase(incoming: Incoming, caller: Caller) -> Conversation:
     """POST /purchases/: 201 and the Purchase, or 400 with every error at its place."""
-    if not _is_sandbox(caller):
+    if not document.sees_tests(caller):
         return _out_of_reach("create")
     form, wrongs = opened(incoming.body)
     details = form.below("purchase", required=True)
@@ -109,6 +111,7 @@ def create_purchase(incoming: Incoming, caller: Caller) -> Conversation:
         client=client,
         details=_unasked(basket.details, client),
         options=options,
+        **{MADE_BY: made_by(caller, incoming.base)},
     )
     payment: Payment = yield AddPayment(
         amount=basket.total, currency=basket.currency, status="processing", document=kept, metadata=basket.metadata
@@ -157,10 +160,6 @@ def _unasked(details: Mapping[str, Any], client: Mapping[str, Any]) -> dict[str,
     """What is known of the client need not be asked for again (provider docs: create a purchase page)."""
     asked = [each for each in details["request_client_details"] if not client.get(each)]
     return {**details, "request_client_details": asked}
-
-
-def _is_sandbox(caller: Caller) -> bool:
-    return str(caller.profile.get("rail", "sandbox")).partition("-")[0] == "sandbox"
 
 
 def _out_of_reach(what: str) -> Outgoing:
@@ -298,6 +297,7 @@ def delete_recurring_token(incoming: Incoming, caller: Caller) -> Conversation:
     yield DropDocument(TOKENS, payment.dialect_id)
     if payment.document.get(document.TOKEN):
         payment = yield from noted(payment, {document.TOKEN: False})
+        yield from announce(events.TOKEN_DELETED, payment, str(payment.id), (yield RefundsOf(payment.id)))
     return (yield from shown(payment, incoming, caller))
 
 

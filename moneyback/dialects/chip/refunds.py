@@ -24,8 +24,9 @@ from moneyback.dialect import (
 from moneyback.dialects.chip.fields import refused
 from moneyback.dialects.chip.mirror import mirrored, mirrored_refund
 from moneyback.dialects.chip.objects import WAIT_S, Viewer
-from moneyback.dialects.chip.purchases import NOT_FOUND, NOT_FOUND_COMPLAINT, find
+from moneyback.dialects.chip.purchases import IN_FRONT, NOT_FOUND, NOT_FOUND_COMPLAINT, find
 from moneyback.dialects.chip.standing import status
+from moneyback.dialects.chip.telling import announce_pending
 from moneyback.dialects.chip.wire import (
     ALL,
     SHOWN,
@@ -102,11 +103,18 @@ def _answer(refund: Refund, payment: Payment, viewer: Viewer) -> Conversation:
             refunds: tuple[Refund, ...] = yield RefundsOf(payment.id)
             # One moment for all of it: the refund and the payment as they stood when the wait ended.
             as_awaited = tuple(refund if each.id == refund.id else each for each in refunds)
+            if refund.state in _UNSENT_OR_SENDING and not _told_there(payment, viewer.caller):
+                yield from announce_pending(refund, payment, as_awaited)
             return Outgoing(body=mirrored(payment, as_awaited, viewer))
         case Shown.ERROR:
             return _processing_error(refund)
         case unexpected:
             assert_never(unexpected)
+
+
+def _told_there(payment: Payment, caller: Caller) -> bool:
+    """Whether CHIP itself tells of it."""
+    return IN_FRONT in caller.profile or payment.account.partition(":")[0] == "chip"
 
 
 def complaint(refusal: Refusal, payment: Payment) -> Complaint:

@@ -43,11 +43,13 @@ ERRORS: Final[Schema] = {
 
 # --- answers ---------------------------------------------------------------------------------------------------------
 
-_TRANSACTION_DATA: Final = _object({"payment_method": _TEXT, "flow": _TEXT, "attempts": {"type": "array"}})
+_TRANSACTION_DATA: Final = _object(
+    {"payment_method": _TEXT, "flow": _TEXT, "attempts": {"type": "array", "items": _OBJECT}}
+)
 PURCHASE: Final = _object(
     {
         "client": _OBJECT,
-        "purchase": _object({"currency": _TEXT, "products": {"type": "array"}, "total": _INTEGER}),
+        "purchase": _object({"currency": _TEXT, "products": {"type": "array", "items": _OBJECT}, "total": _INTEGER}),
         "payment": _OBJECT_OR_NULL,
         "transaction_data": _TRANSACTION_DATA,
         "status": {"enum": [each.value for each in Status]},

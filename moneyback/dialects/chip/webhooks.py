@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Generator, Mapping
 from typing import Any, Final
-
-import msgspec
 
 from moneyback.dialect import (
     Ask,
     Caller,
     Conversation,
-    Delivery,
     DropDocument,
     Incoming,
     Instant,
-    ListDocuments,
     LoadDocument,
     NewId,
     NewKeyPair,
-    Notification,
     Outgoing,
     SaveDocument,
-    Sign,
 )
+from moneyback.dialects.chip.document import sees_tests
+from moneyback.dialects.chip.events import EVENTS
 from moneyback.dialects.chip.fields import Form, invalid, opened, refused
+from moneyback.dialects.chip.hooks import MADE_BY, SEALED, TEST, WEBHOOKS, company_keys, made_by
 from moneyback.dialects.chip.lists import page_of
 from moneyback.dialects.chip.wire import ALL, Complaint, unix
 
-WEBHOOKS: Final = "webhook"
-"""The kind of document in which webhooks are kept."""
-COMPANY_KEYS: Final = "company_key"
-SEALED: Final = "sealed_key"
-"""The member of a webhook that signs what it is told; shown to nobody."""
-EVENTS: Final = frozenset(
-    {
-        *("purchase.created", "purchase.paid", "purchase.payment_failure", "purchase.refund_failure"),
-        *("purchase.capture_failure", "purchase.release_failure", "purchase.pending_execute"),
-        *("purchase.pending_charge", "purchase.cancelled", "purchase.hold", "purchase.captured"),
-        *("purchase.pending_capture", "purchase.released", "purchase.pending_release", "purchase.preauthorized"),
-        *("purchase.pending_recurring_token_delete", "purchase.recurring_token_deleted"),
-        *("purchase.subscription_charge_failure", "purchase.pending_refund", "purchase.viewed", "purchase.settled"),
-        *("payment.refunded", "payment.charged_back", "payment.chargeback_reversed"),
-        *("payout.pending", "payout.failed", "payout.success", "payout.created"),
-        "billing_template_client.subscription_billing_cancelled",
-    }
-)
-"""What a webhook can listen to (provider docs: create a webhook page)."""
 _NOT_FOUND: Final = refused(Complaint(ALL, "not_found", "Not found."), 404)
-_PAGE: Final = 100
 _STATED: Final = ("title", "all_events", "events", "callback")
 
 
@@ -61,7 +37,8 @@ def create_webhook(incoming: Incoming, caller: Caller) -> Conversation:
         return invalid(wrongs)
     id, now, keys = (yield NewId()), (yield Instant()), (yield NewKeyPair())
     times = {"created_on": unix(now), "updated_on": unix(now)}
-    webhook = {"id": str(id), **times, **stated, "public_key": keys.public, SEALED: keys.private}
+    maker = {TEST: sees_tests(caller), MADE_BY: made_by(caller, incoming.base)}
+    webhook = {"id": str(id), **times, **stated, "public_key": keys.public, SEALED: keys.private, **maker}
     yield SaveDocument(WEBHOOKS, webhook["id"], webhook)
     return Outgoing(status=201, body=_shown(webhook))
 
@@ -89,7 +66,7 @@ def update_webhook(incoming: Incoming, caller: Caller) -> Conversation:
     if wrongs:
         return invalid(wrongs)
     now = yield Instant()
-    webhook = {**webhook, **stated, "updated_on": unix(now)}
+    webhook = {**webhook, **stated, "updated_on": unix(now), MADE_BY: made_by(caller, incoming.base)}
     yield SaveDocument(WEBHOOKS, webhook["id"], webhook)
     return Outgoing(body=_shown(webhook))
 
@@ -109,49 +86,9 @@ def delete_webhook(incoming: Incoming, _caller: Caller) -> Conversation:
 
 
 def read_public_key(_incoming: Incoming, _caller: Caller) -> Conversation:
-    """GET /public_key/: a JSON string that holds the PEM of the company's key, drawn when it is first asked for.
-
-    Of two that are asked for at once both are drawn, and the older one stays the company's.
-    """
-    known: tuple[Mapping[str, Any], ...] = yield ListDocuments(kind=COMPANY_KEYS, limit=1)
-    if not known:
-        id, keys = (yield NewId()), (yield NewKeyPair())
-        yield SaveDocument(COMPANY_KEYS, str(id), {"public_key": keys.public})
-        known = yield ListDocuments(kind=COMPANY_KEYS, limit=1)
-    return Outgoing(body=known[0]["public_key"])
-
-
-def resend(sent: Notification, _caller: Caller) -> Generator[Ask, Any, tuple[Delivery, ...]]:
-    """What a client's webhooks are told of a notification of CHIP's: its own bytes, signed with each webhook's own key.
-
-    One whose key cannot be opened any more is told nothing: whoever listens there checks the signature.
-    """
-    event, offset, told = _event_of(sent.body), 0, list[Delivery]()
-    while True:
-        found: tuple[Mapping[str, Any], ...] = yield ListDocuments(kind=WEBHOOKS, offset=offset, limit=_PAGE)
-        for each in found:
-            if not (each["all_events"] or event in each["events"]):
-                continue
-            signature: bytes | None = yield Sign(each.get(SEALED, ""), sent.body)
-            if signature is not None:
-                told.append(_delivery(each, sent.body, signature))
-        offset += len(found)
-        if len(found) < _PAGE:
-            return tuple(told)
-
-
-def _event_of(body: bytes) -> str:
-    try:
-        told = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    return str(told.get("event_type", "")) if isinstance(told, dict) else ""
-
-
-def _delivery(webhook: Mapping[str, Any], body: bytes, signature: bytes) -> Delivery:
-    """X-Signature: RSA PKCS#1 v1.5 over SHA-256 of the body's bytes, in base64 (provider docs: callbacks page)."""
-    headers = {"content-type": "application/json", "x-signature": b64encode(signature).decode()}
-    return Delivery(url=webhook["callback"], hook=webhook["id"], headers=headers, body=body)
+    """GET /public_key/: a JSON string that holds the PEM of the company's key, which signs success callbacks."""
+    keys = yield from company_keys()
+    return Outgoing(body=keys["public_key"])
 
 
 def _read(form: Form, caller: Caller) -> dict[str, Any]:

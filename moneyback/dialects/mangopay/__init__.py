@@ -9,6 +9,7 @@ from moneyback.dialects.mangopay.hooks import resend
 from moneyback.dialects.mangopay.refunds import PRECEDENCE, check
 from moneyback.dialects.mangopay.registration import SAMPLES, credited_wallets, payment_document
 from moneyback.dialects.mangopay.server import ROUTES, presented
+from moneyback.dialects.mangopay.telling import tell
 from moneyback.dialects.mangopay.windows import capabilities
 from moneyback.dialects.mangopay.wire import KEPT
 
@@ -28,6 +29,7 @@ DIALECT = Dialect(
     payment_document=payment_document,
     wallets=credited_wallets,
     resend=resend,
+    tell=tell,
     samples=SAMPLES,
     client=CLIENT,
     scrub=(
@@ -35,5 +37,6 @@ DIALECT = Dialect(
         # Members of pay-ins that say who paid, from where, and from which account.
         *("Billing", "Shipping", "IpAddress", "BrowserInfo", "CardInfo", "BankAccount", "IBAN", "BIC"),
         *("OwnerName", "OwnerAddress", "DebtorName", "DebtorIban", "PayerInfo", "Email", "Phone"),
+        *("ShippingAddress", "AdditionalData", "LocalAccountDetails", "DebitedBankAccount", "Birthplace"),
     ),
 )

@@ -14,6 +14,8 @@ from moneyback.dialects.mangopay.entries import transactions
 from moneyback.dialects.mangopay.members import Members
 
 KIND: Final = "bank_account"
+RECIPIENT: Final = "recipient"
+"""The kind of document that is a recipient; wherever an account is named one may be."""
 TYPES: Final = ("IBAN", "GB", "US", "CA", "OTHER")
 
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{10,30}")
@@ -139,17 +141,20 @@ def list_accounts(incoming: Incoming, _caller: Caller) -> Answer:
 def list_transactions(incoming: Incoming, _caller: Caller) -> Answer:
     """The payouts to an account."""
     identity = incoming.arguments["BankAccountId"]
-    if (yield LoadDocument(KIND, identity)) is None:
+    if (yield LoadDocument(KIND, identity)) is None and (yield LoadDocument(RECIPIENT, identity)) is None:
         return complaints.not_found("BankAccount", identity)
     return (yield from transactions(incoming, journal.place("bankaccount", identity)))
 
 
 def usable(identity: str, author: str) -> Generator[Ask, Any, Data | Complaint]:
-    """The account a payout names: its author's, and not put out of use."""
+    """The account or recipient that a payout names: its author's, in use, and meant for payouts."""
     account: Data | None = yield LoadDocument(KIND, identity)
-    if account is None or account["UserId"] != author:
+    if account is None:
+        account = yield LoadDocument(RECIPIENT, identity)
+    if account is None or account["UserId"] != author or account.get("RecipientScope", "PAYOUT") != "PAYOUT":
         return complaints.absent("BankAccountId", "BankAccount", identity)
-    return account if account["Active"] else complaints.param_error(BankAccountId="The bank account is not active")
+    active = account["Active"] if "Active" in account else account["Status"] == "ACTIVE"
+    return account if active else complaints.param_error(BankAccountId="The bank account is not active")
 
 
 def load(incoming: Incoming) -> Generator[Ask, Any, Data | Complaint]:

@@ -32,7 +32,7 @@ from moneyback.dialect import (
 from moneyback.dialects.mangopay import calls, complaints, journal, pages, redirects, responses, schemas, users
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
-from moneyback.dialects.mangopay.entries import transactions
+from moneyback.dialects.mangopay.entries import transactions, transactions_of
 from moneyback.dialects.mangopay.limits import limited
 from moneyback.dialects.mangopay.members import Members
 
@@ -52,6 +52,8 @@ TYPES: Final = (
     "JCB",
 )
 HOLDER_MAX: Final = 45
+CATEGORY: Final = "ECommerce"
+"""The PaymentCategory of a card payment that states none (provider docs: direct card pay-ins)."""
 
 _NUMBER: Final = re.compile(r"[0-9]{12,19}")
 _EXPIRY: Final = re.compile(r"(0[1-9]|1[0-2])[0-9]{2}")
@@ -92,7 +94,12 @@ class Kept(msgspec.Struct, frozen=True):
     @property
     def brand(self) -> str:
         """Who stands behind the card, by its first digits."""
-        return next((brand for first, brand in _BRANDS if self.bin.startswith(first)), "MASTERCARD")
+        return brand_of(self.bin)
+
+
+def brand_of(number: str) -> str:
+    """Who stands behind the cards whose numbers begin so."""
+    return next((brand for first, brand in _BRANDS if number.startswith(first)), "MASTERCARD")
 
 
 # --- registering -----------------------------------------------------------------------------------------------------
@@ -105,9 +112,12 @@ def create_registration(incoming: Incoming, _caller: Caller) -> Answer:
     card_type = body.word("CardType", TYPES, otherwise="CB_VISA_MASTERCARD")
     if body.errors:
         return complaints.parameters(body.errors)
-    unknown = yield from users.existing("UserId", user)
-    if unknown is not None:
-        return unknown
+    owner = yield from users.load(user)
+    if isinstance(owner, Complaint):
+        return owner  # 404, other than where a pay-in names an unknown user: so the provider's clients expect it
+    closed = yield from users.existing("UserId", user)
+    if closed is not None:
+        return closed
     at = yield from calls.now(incoming)
     registration = {
         "Id": str((yield NextNumber())),
@@ -320,6 +330,20 @@ def list_transactions(incoming: Incoming, _caller: Caller) -> Answer:
     return (yield from transactions(incoming, journal.place("card", card["Id"])))
 
 
+def list_transactions_of_fingerprint(incoming: Incoming, _caller: Caller) -> Answer:
+    """What was paid with one and the same card, whoever registered it and however often; the oldest first."""
+    fingerprint = incoming.arguments["Fingerprint"]
+    same = yield from pages.every(ListDocuments(kind=CARD, match={"Fingerprint": fingerprint}))
+    if not same:
+        return complaints.not_found("Card", fingerprint)
+    listing = pages.parse_listing(incoming)
+    if isinstance(listing, dict):
+        return complaints.parameters(listing)
+    places = [journal.place("card", card["Id"]) for card in same]
+    rows = pages.chosen((yield from transactions_of(places)), listing)
+    return pages.answer(incoming, listing, pages.page(rows, listing), len(rows))
+
+
 def _listed(card: Data) -> Generator[Ask, Any, Data]:
     yield from ()
     return shown(card)
@@ -343,7 +367,7 @@ def create_validation(incoming: Incoming, _caller: Caller) -> Answer:
         "BrowserInfo": body.browser(),
         "SecureMode": body.word("SecureMode", ("DEFAULT", "FORCE", "NO_CHOICE"), otherwise="DEFAULT"),
         "PreferredCardNetwork": body.text("PreferredCardNetwork"),
-        "PaymentCategory": body.text("PaymentCategory"),
+        "PaymentCategory": body.text("PaymentCategory") or CATEGORY,
         "ValidationUsage": body.text("ValidationUsage"),
     }
     if body.errors:
@@ -376,6 +400,8 @@ def create_validation(incoming: Incoming, _caller: Caller) -> Answer:
     }
     yield SaveDocument(VALIDATION, number, validation)
     yield SaveDocument(CARD, identity, {**card, "Validity": "VALID"})
+    for word in ("CREATED", "SUCCEEDED"):
+        yield from journal.announce(f"CARD_VALIDATION_{word}", number, (yield from calls.now(incoming)))
     return Outgoing(body=_validation(validation))
 
 
@@ -446,6 +472,13 @@ ROUTES: Final = (
         list_by_fingerprint,
         "List the cards with a fingerprint",
         answered=calls.listed(schemas.CARD),
+    ),
+    calls.route(
+        "GET",
+        "/cards/fingerprints/{Fingerprint}/transactions",
+        list_transactions_of_fingerprint,
+        "List the transactions of one and the same card",
+        answered=calls.listed(schemas.TRANSACTION),
     ),
     calls.route("GET", "/users/{UserId}/cards", list_cards, "List a user's cards", answered=calls.listed(schemas.CARD)),
     calls.route(

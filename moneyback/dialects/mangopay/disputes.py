@@ -90,9 +90,9 @@ def open_dispute(incoming: Incoming, _caller: Caller) -> Answer:
     }
     yield SaveDocument(KIND, number, dispute)
     yield SaveDocument(REPUDIATION, repudiation, {"Id": repudiation, "DisputeId": number})
-    yield from journal.happened("DISPUTE_CREATED", number, at)
+    yield from journal.announce("DISPUTE_CREATED", number, at)
     for word in ("CREATED", "SUCCEEDED"):
-        yield from journal.happened(f"PAYIN_REPUDIATION_{word}", repudiation, at)
+        yield from journal.announce(f"PAYIN_REPUDIATION_{word}", repudiation, at)
     if not contestable:
         dispute = yield from _end(incoming, dispute, payment, "LOST")
     return Outgoing(body=_shown(dispute))
@@ -134,7 +134,7 @@ def _end(incoming: Incoming, dispute: Data, payment: Payment, outcome: str) -> G
     if won:
         dispute["ReturnId"] = str((yield NextNumber()))
     yield SaveDocument(KIND, dispute["Id"], dispute)
-    yield from journal.happened("DISPUTE_CLOSED", dispute["Id"], at)
+    yield from journal.announce("DISPUTE_CLOSED", dispute["Id"], at)
     return dispute
 
 
@@ -167,7 +167,7 @@ def submit_dispute(incoming: Incoming, _caller: Caller) -> Answer:
         dispute = {**dispute, "Contested": {"Currency": contested.currency, "Amount": contested.amount}}
     dispute = {**dispute, "Status": "SUBMITTED"}
     yield SaveDocument(KIND, dispute["Id"], dispute)
-    yield from journal.happened("DISPUTE_SUBMITTED", dispute["Id"], (yield from calls.now(incoming)))
+    yield from journal.announce("DISPUTE_SUBMITTED", dispute["Id"], (yield from calls.now(incoming)))
     return Outgoing(body=_shown(dispute))
 
 

@@ -1,7 +1,7 @@
 """Hooks and events: whom the provider tells, and what.
 
-In front of Mangopay a client's hooks are kept here, and told what its rail is told. Of what happens in a sandbox nobody
-is told; it is at `/events`.
+In front of Mangopay a client's hooks are kept here, and told what its rail is told. Of all else the file named telling
+tells them, and it is at `/events`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from moneyback.core.refund import Refund
 from moneyback.dialect import (
@@ -26,12 +25,12 @@ from moneyback.dialect import (
     Outgoing,
     SaveDocument,
 )
-from moneyback.dialects.mangopay import calls, complaints, journal, news, pages, schemas
+from moneyback.dialects.mangopay import callbacks, calls, complaints, journal, news, pages, schemas
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members
 
-KIND: Final = "hook"
+KIND: Final = callbacks.HOOK
 KEPT: Final = timedelta(days=45)
 _EVENT: Final = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")
 _TOO_OLD: Final = "Events older than 45 days can not be searched"
@@ -65,7 +64,11 @@ def create_hook(incoming: Incoming, _caller: Caller) -> Answer:
 
 
 def update_hook(incoming: Incoming, _caller: Caller) -> Answer:
-    """Any of address, status, validity, tag and mail; whatever else is sent back is left alone."""
+    """Any of address, status, validity, tag and mail; whatever else is sent back is left alone.
+
+    A hook that is INVALID is revived by saying VALID, or by switching it off and on (provider docs: the hook object;
+    webhooks).
+    """
     hook = yield from _load(incoming)
     if isinstance(hook, Complaint):
         return hook
@@ -79,6 +82,8 @@ def update_hook(incoming: Incoming, _caller: Caller) -> Answer:
     }
     if body.errors:
         return complaints.parameters(body.errors)
+    if hook["Status"] == "DISABLED" and stated["Status"] == "ENABLED" and not stated["Validity"]:
+        stated["Validity"] = "VALID"
     hook = {**hook, **{name: value for name, value in stated.items() if value}}
     yield SaveDocument(KIND, hook["Id"], hook)
     return Outgoing(body=_shown(hook))
@@ -116,21 +121,9 @@ def list_events(incoming: Incoming, _caller: Caller) -> Answer:
 def resend(notification: Notification, _caller: Caller) -> Generator[Ask, Any, tuple[Delivery, ...]]:
     """A call of the hook for this event, if it is in force. A refund is named as its client was told of it."""
     event, identity, date = news.told(notification)
-    hooks: tuple[Data, ...] = yield ListDocuments(kind=KIND, match={"EventType": event}, limit=1)
     refund: Refund | None = yield FindRefund(identity)
     told = identity if refund is None else refund.shown_id
-    return tuple(
-        Delivery(url=_called(hook["Url"], event, told, date), hook=hook["Id"], method="GET")
-        for hook in hooks
-        if (hook["Status"], hook["Validity"]) == ("ENABLED", "VALID")
-    )
-
-
-def _called(url: str, event: str, identity: str, date: str) -> str:
-    """A hook's address with the three parameters (provider docs: webhooks); those it has of its own stay."""
-    parts = urlsplit(url)
-    said = urlencode({"EventType": event, news.RESOURCE[0]: identity, "Date": date})
-    return urlunsplit(parts._replace(query=f"{parts.query}&{said}" if parts.query else said))
+    return (yield from callbacks.calls_of(event, told, date))
 
 
 def _chosen(incoming: Incoming) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Where a transaction is listed, and what happened to it: the index behind `…/transactions` and `/events`.
 
-An entry says which object is meant, never what it amounts to: the object itself is read when a list is shown. Events of
-what had not ended when it was answered are written down by whoever reads the events next. So are payments that came in
-by no call of this dialect.
+An entry says which object is meant, never what it amounts to: the object itself is read when a list is shown. Whatever
+happens to a payment or refund is entered by the file named telling, a moment later. For a client that does not wait
+so long, a handler enters what it made, and whoever reads the events enters what is new.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from moneyback.core.payment import Payment, PaymentKind
@@ -23,7 +23,10 @@ from moneyback.dialect import (
     LoadDocument,
     PaymentOf,
     SaveDocument,
+    Tell,
 )
+from moneyback.dialects.mangopay import callbacks
+from moneyback.dialects.mangopay.transactions import return_id
 from moneyback.dialects.mangopay.windows import created
 from moneyback.dialects.mangopay.wire import (
     PAYIN_STATUSES,
@@ -37,6 +40,7 @@ from moneyback.dialects.mangopay.wire import (
 EVENTS: Final = "event"
 _UNSETTLED: Final = "unsettled"
 _AT_ONCE: Final = 100
+"""How much is asked for at once, and how much of what has not ended is looked at by whoever reads the events."""
 _TAKEN_IN: Final = "taken in"
 _STILL_TO_COME: Final = timedelta(minutes=1)
 """How much earlier than another a payment may have been made that is committed after it."""
@@ -56,10 +60,22 @@ def enter(identity: str, places: Iterable[str], kind: str, nature: str) -> Gener
         yield SaveDocument(each, identity, {"Id": identity, "Type": kind, "Nature": nature})
 
 
-def happened(kind: str, identity: str, at: datetime) -> Generator[Ask, Any, None]:
-    """Write an event down, once."""
+def happened(kind: str, identity: str, at: datetime) -> Generator[Ask, Any, dict[str, Any]]:
+    """Write an event down, once; the event as it was written down first."""
+    known: dict[str, Any] | None = yield LoadDocument(EVENTS, _event_id(kind, identity))
+    if known is not None:
+        return known
     event = {"ResourceId": identity, "EventType": kind, "Date": int(at.timestamp())}
     yield SaveDocument(EVENTS, _event_id(kind, identity), event)
+    return event
+
+
+def announce(kind: str, identity: str, at: datetime) -> Generator[Ask, Any, None]:
+    """Write down an event of what is no payment and no refund, and call its hook. Announced again it is no news."""
+    event = yield from happened(kind, identity, at)
+    first = datetime.fromtimestamp(event["Date"], UTC)
+    for delivery in (yield from callbacks.calls_of(kind, identity, str(event["Date"]), first)):
+        yield Tell(_event_id(kind, identity), delivery)
 
 
 def _event_id(kind: str, identity: str) -> str:
@@ -73,27 +89,52 @@ def enter_payment(payment: Payment) -> Generator[Ask, Any, None]:
 
 
 def enter_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
-    """A refund, beside the payment it gives back: one that was registered natively is entered with it."""
-    known = yield LoadDocument(place("wallet", str(wallet_of(payment))), payment.dialect_id)
-    if known is None:
-        yield from enter_payment(payment)
+    """A refund, beside the payment it gives back, which is entered with it unless it is there."""
+    yield from known_payment(payment)
     nature = "REGULAR" if is_payout(refund) else "REFUND"
     kind = "TRANSFER" if payment.kind is PaymentKind.TRANSFER else "PAYOUT"
     yield from enter(refund.dialect_id, _places(payment, refund), kind, nature)
     yield from note_refund(refund, payment)
 
 
+def enter_return(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
+    """What came back of a refund that had gone out as a payout."""
+    yield from enter(return_id(refund), _places(payment, refund), "PAYIN", "REFUND")
+
+
+def known_payment(payment: Payment) -> Generator[Ask, Any, None]:
+    """Enter a payment unless it is there: one that came in by no call of this dialect."""
+    if not (yield from _is_noted(payment_prefix(payment), payment.dialect_id)):
+        yield from enter_payment(payment)
+
+
+def known_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
+    """Enter a refund unless it is there: one that was made by no call of this dialect."""
+    if not (yield from _is_noted(refund_prefix(refund, payment), refund.dialect_id)):
+        yield from enter_refund(refund, payment)
+
+
+def payment_prefix(payment: Payment) -> str:
+    """What the types of a payment's events begin with."""
+    return f"{_KINDS[payment.kind]}_NORMAL"
+
+
+def refund_prefix(refund: Refund, payment: Payment) -> str:
+    """What the types of a refund's events begin with. One that goes out as a payout is one."""
+    return "PAYOUT_NORMAL" if is_payout(refund) else f"{_KINDS[payment.kind]}_REFUND"
+
+
 def note_payment(payment: Payment) -> Generator[Ask, Any, None]:
     """The events of a payment as it stands; what has not ended is looked at again later."""
     ended = payment.captured_at or payment.updated_at
-    yield from _note(f"{_KINDS[payment.kind]}_NORMAL", payment.dialect_id, created(payment), _word(payment), ended)
+    yield from _note(payment_prefix(payment), payment.dialect_id, created(payment), _word(payment), ended)
 
 
 def note_refund(refund: Refund, payment: Payment) -> Generator[Ask, Any, None]:
     """The events of a refund, or of the payout that it is, as it stands."""
-    prefix = "PAYOUT_NORMAL" if is_payout(refund) else f"{_KINDS[payment.kind]}_REFUND"
     ended = refund.ended_at or refund.updated_at
-    yield from _note(prefix, refund.dialect_id, refund.created_at, STATUSES[refund.state], ended)
+    prefix, word = refund_prefix(refund, payment), STATUSES[refund.state]
+    yield from _note(prefix, refund.dialect_id, refund.created_at, word, ended)
 
 
 def take_in() -> Generator[Ask, Any, None]:
@@ -106,8 +147,7 @@ def take_in() -> Generator[Ask, Any, None]:
             created_from=since, ascending=True, offset=skipped, limit=_AT_ONCE
         )
         for each in batch:
-            if (yield LoadDocument(EVENTS, _event_id(f"{_KINDS[each.kind]}_NORMAL_CREATED", each.dialect_id))) is None:
-                yield from enter_payment(each)
+            yield from known_payment(each)
         if batch and (latest is None or batch[-1].created_at > latest):
             latest = batch[-1].created_at
             yield SaveDocument(_TAKEN_IN, "payments", {"Latest": latest.isoformat()})
@@ -119,15 +159,15 @@ def take_in() -> Generator[Ask, Any, None]:
 
 
 def catch_up() -> Generator[Ask, Any, None]:
-    """Write down what has become of what had not ended when it was last looked at."""
+    """Write down what has become of what had not ended, the newest first: of the older we have been told."""
     yield from take_in()
-    waiting: tuple[dict[str, Any], ...] = yield ListDocuments(kind=_UNSETTLED, limit=_AT_ONCE)
+    waiting: tuple[dict[str, Any], ...] = yield ListDocuments(kind=_UNSETTLED, ascending=False, limit=_AT_ONCE)
     for each in waiting:
         refund: Refund | None = yield FindRefund(each["Id"])
         if refund is not None:
             if STATUSES[refund.state] in _ENDINGS:
                 yield from note_refund(refund, (yield PaymentOf(refund.payment)))
-                yield DropDocument(_UNSETTLED, each["Id"])
+                yield from settled(each["Id"])
             continue
         payment: Payment | None = yield FindPayment(each["Id"])
         if payment is not None and _word(payment) in _ENDINGS:
@@ -137,7 +177,17 @@ def catch_up() -> Generator[Ask, Any, None]:
 def settle(payment: Payment) -> Generator[Ask, Any, None]:
     """Write down how a payment ended that had not when it was answered."""
     yield from note_payment(payment)
-    yield DropDocument(_UNSETTLED, payment.dialect_id)
+    yield from settled(payment.dialect_id)
+
+
+def settled(identity: str) -> Generator[Ask, Any, None]:
+    """Whoever reads the events need not look at it again."""
+    if (yield LoadDocument(_UNSETTLED, identity)) is not None:
+        yield DropDocument(_UNSETTLED, identity)
+
+
+def _is_noted(prefix: str, identity: str) -> Generator[Ask, Any, bool]:
+    return (yield LoadDocument(EVENTS, _event_id(f"{prefix}_CREATED", identity))) is not None
 
 
 def _note(prefix: str, identity: str, begun: datetime, word: str, ended: datetime) -> Generator[Ask, Any, None]:

@@ -33,7 +33,7 @@ def create_document(incoming: Incoming, _caller: Caller) -> Answer:
     identity = str((yield NextNumber()))
     document = {"Type": kind, "UserId": user["Id"], "Id": identity, "Tag": tag, "Flags": [], "Status": "CREATED"}
     yield SaveDocument(KIND, identity, {**document, "CreationDate": int(at.timestamp())})
-    yield from journal.happened("KYC_CREATED", identity, at)
+    yield from journal.announce("KYC_CREATED", identity, at)
     return Outgoing(body=shown({**document, "CreationDate": int(at.timestamp())}))
 
 
@@ -60,7 +60,7 @@ def submit_document(incoming: Incoming, _caller: Caller) -> Answer:
     if status == "VALIDATION_ASKED" and document["Status"] == "CREATED":
         at = yield from calls.now(incoming)
         document = {**document, "Status": status}
-        yield from journal.happened("KYC_VALIDATION_ASKED", document["Id"], at)
+        yield from journal.announce("KYC_VALIDATION_ASKED", document["Id"], at)
     yield SaveDocument(KIND, document["Id"], document)
     return Outgoing(body=shown(document))
 
@@ -69,6 +69,12 @@ def view_document(incoming: Incoming, _caller: Caller) -> Answer:
     """One paper."""
     document = yield from _load(incoming)
     return document if isinstance(document, Complaint) else Outgoing(body=shown(document))
+
+
+def consult_document(incoming: Incoming, _caller: Caller) -> Answer:
+    """Where its pages are seen. None is kept, so there is nowhere."""
+    document = yield from _load(incoming)
+    return document if isinstance(document, Complaint) else Outgoing(body=[])
 
 
 def list_documents(incoming: Incoming, _caller: Caller) -> Answer:
@@ -123,6 +129,13 @@ ROUTES: Final = (
         "Submit a KYC document",
         asked=schemas.KYC_CHANGE,
         answered=schemas.KYC_DOCUMENT,
+    ),
+    calls.route(
+        "POST",
+        "/kyc/documents/{KYCDocumentId}/consult",
+        consult_document,
+        "Ask where the pages of a KYC document are seen",
+        answered=calls.listed(schemas.CONSULTED),
     ),
     *(
         calls.route("GET", path, view_document, "View a KYC document", answered=schemas.KYC_DOCUMENT)

@@ -16,6 +16,10 @@ KIND: Final = "mandate"
 IN_FORCE: Final = ("SUBMITTED", "ACTIVE")
 SCHEMES: Final = {"IBAN": "SEPA", "GB": "BACS"}
 CANCELLED: Final = "001806"
+_UNCANCELLABLE: Final = Complaint(
+    400, "mandate_cannot_be_cancelled", "The Status of this mandate does not allow it to be cancelled"
+)
+"""Only what is in force is cancelled (provider docs: cancel a mandate)."""
 
 Data = dict[str, Any]
 
@@ -48,7 +52,7 @@ def create_mandate(incoming: Incoming, caller: Caller) -> Answer:
         "AccountScheme": SCHEMES[account["Type"]],
     }
     yield SaveDocument(KIND, identity, mandate)
-    yield from journal.happened("MANDATE_CREATED", identity, at)
+    yield from journal.announce("MANDATE_CREATED", identity, at)
     return Outgoing(body=shown(mandate))
 
 
@@ -67,7 +71,7 @@ def decide(incoming: Incoming, mandate: Data, confirmed: bool) -> Generator[Ask,
     mandate = {**mandate, **changed, **ended, "RedirectURL": None}
     yield SaveDocument(KIND, mandate["Id"], mandate)
     for event in events:
-        yield from journal.happened(event, mandate["Id"], at)
+        yield from journal.announce(event, mandate["Id"], at)
     return mandate
 
 
@@ -83,15 +87,15 @@ def cancel_mandate(incoming: Incoming, _caller: Caller) -> Answer:
     if isinstance(mandate, Complaint):
         return mandate
     if mandate["Status"] not in IN_FORCE:
-        return complaints.param_error(Status="The mandate cannot be cancelled in its present Status")
+        return _UNCANCELLABLE
     changed = {
         "Status": "FAILED",
         "ResultCode": CANCELLED,
-        "ResultMessage": "The mandate has been cancelled by the client",
+        "ResultMessage": "The client has cancelled the mandate",
     }
     mandate = {**mandate, **changed}
     yield SaveDocument(KIND, mandate["Id"], mandate)
-    yield from journal.happened("MANDATE_FAILED", mandate["Id"], (yield from calls.now(incoming)))
+    yield from journal.announce("MANDATE_FAILED", mandate["Id"], (yield from calls.now(incoming)))
     return Outgoing(body=shown(mandate))
 
 

@@ -6,7 +6,8 @@ Nothing here knows which call it is. Members that nobody asks for are left alone
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -47,13 +48,16 @@ _BROWSER: Final[Mapping[str, type]] = MappingProxyType(
         "ColorDepth": int,
         "ScreenHeight": int,
         "ScreenWidth": int,
-        "TimeZoneOffset": int,
+        "TimeZoneOffset": object,
         "UserAgent": str,
         "JavascriptEnabled": bool,
     }
 )
 _FLAGS: Final[Mapping[str, bool]] = MappingProxyType({"1": True, "true": True, "0": False, "false": False})
-_NOTHING: Final[Mapping[type, Any]] = MappingProxyType({str: "", bool: False, int: 0})
+_NOTHING: Final[Mapping[type, Any]] = MappingProxyType({str: "", bool: False, int: 0, object: 0})
+_DIGITS: Final = re.compile(r"-?[0-9]{1,15}")
+_EXACT: Final = 10**15  # no count or date is as large
+_OFFSET: Final = re.compile(r"[+-]?[0-9]{1,4}")
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -64,26 +68,33 @@ class Stated(msgspec.Struct, frozen=True):
 
 
 class Members:
-    """One body, or one object in it; `errors` fills with what is wrong, named by the path of the member."""
+    """One body, or one object in it; `errors` fills with what is wrong, named by the path of the member.
+
+    The case of names does not count, and of two that differ in nothing else the last one is meant: clients add
+    `description` to a wallet that they read with a `Description`, and expect it to be taken.
+    """
 
     def __init__(self, body: Any, errors: dict[str, str] | None = None, prefix: str = "") -> None:
-        self._members: Mapping[str, Any] = body if isinstance(body, dict) else {}
+        members = body if isinstance(body, dict) else {}
+        self._members: Mapping[str, Any] = {name.lower(): value for name, value in members.items()}
         self._prefix = prefix
         self.errors: dict[str, str] = {} if errors is None else errors
 
     def has(self, name: str) -> bool:
         """Whether the member is there and not null."""
-        return self._members.get(name) is not None
+        return self._get(name) is not None
 
     def wrong(self, name: str, sentence: str) -> None:
         """Remember what is wrong with a member; its first complaint stays."""
         self.errors.setdefault(self._prefix + name, sentence)
 
     def text(self, name: str, *, required: bool = False, longest: int = TEXT_MAX) -> str | None:
-        """Text of at most `longest` characters; a required one is not empty."""
+        """Text of at most `longest` characters; a required one is not empty. An integer is the text of its digits."""
         value = self._there(name, required)
         if value is None:
             return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
         if not isinstance(value, str) or len(value) > longest:
             self.wrong(name, f"The field {name} must be text of at most {longest} characters.")
             return None
@@ -91,7 +102,7 @@ class Members:
 
     def tag(self) -> str | None:
         """The client's own words, null where there are none."""
-        value = self._members.get("Tag")
+        value = self._get("Tag")
         if value is None or (isinstance(value, str) and len(value) <= TAG_MAX):
             return value
         self.wrong("Tag", BAD_TAG)
@@ -113,18 +124,19 @@ class Members:
         return otherwise or ""
 
     def whole(self, name: str, *, required: bool = False, least: int | None = None) -> int | None:
-        """An integer."""
+        """An integer; clients write one as text too, "6", and a time with a fraction of nothing, 188301600.0."""
         value = self._there(name, required)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
+        found = _integer(value)
+        if found is None or (least is not None and found < least):
             self.wrong(name, f"The field {name} must be an integer.")
             return None
-        return value
+        return found
 
     def flag(self, name: str, otherwise: bool | None = None) -> bool | None:
         """True or false; one client writes 1 and 0, forms write words."""
-        value = self._members.get(name)
+        value = self._get(name)
         if value is None or isinstance(value, bool):
             return otherwise if value is None else value
         known = _FLAGS.get(str(value).lower()) if isinstance(value, (int, str)) else None
@@ -180,20 +192,35 @@ class Members:
             self.wrong(name, f"The {name} must be an object with a Currency and an Amount")
             return None
         inner = Members(value, self.errors, f"{self._prefix}{name}.")
-        currency, amount = inner.currency(), value.get("Amount")
-        if amount is None:
-            inner.wrong("Amount", "The Amount field is required.")
-        elif not is_amount(amount):
-            inner.wrong("Amount", "The Amount must be an integer of minor units")
-        elif amount < least:
-            inner.wrong("Amount", f"The Amount must be at least {least}")
-        elif currency in CURRENCIES:
-            return Stated(amount, currency)
+        currency, amount = inner.currency(), inner.amount("Amount", required=True, least=least)
+        return Stated(amount, currency) if amount is not None and currency in CURRENCIES else None
+
+    def amount(self, name: str, *, required: bool = False, least: int = 0) -> int | None:
+        """Minor units of a currency that is said elsewhere, at least `least`: a JSON integer and nothing else."""
+        value = self._there(name, required)
+        if value is None:
+            return None
+        if not is_amount(value):
+            self.wrong(name, f"The {name} must be an integer of minor units")
+        elif value < least:
+            self.wrong(name, f"The {name} must be at least {least}")
+        else:
+            return int(value)
         return None
+
+    def rows(self, name: str) -> list[Members] | None:
+        """The objects of a list, each with its own members; None where there is no list."""
+        value = self._get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            self.wrong(name, f"The field {name} must be a list of objects.")
+            return None
+        return [Members(each, self.errors, f"{self._prefix}{name}[{at}].") for at, each in enumerate(value)]
 
     def within(self, name: str) -> Members | None:
         """The members of an object in this one; None where there is none."""
-        value = self._members.get(name)
+        value = self._get(name)
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -222,19 +249,38 @@ class Members:
         inner = self.within("BrowserInfo")
         if inner is None:
             return None
-        found: dict[str, Any] = {}
-        for name, kind in _BROWSER.items():
-            value = inner.text(name) if kind is str else inner.flag(name) if kind is bool else inner.whole(name)
-            found[name] = _NOTHING[kind] if value is None else value
-        return found
+        read: dict[type, Callable[[str], Any]]
+        read = {str: inner.text, bool: inner.flag, int: inner.whole, object: inner.offset}
+        stated = {name: read[kind](name) for name, kind in _BROWSER.items()}
+        return {name: _NOTHING[_BROWSER[name]] if value is None else value for name, value in stated.items()}
+
+    def offset(self, name: str) -> str | int | None:
+        """Minutes from UTC: the provider's examples and clients write text, "+60"; browsers count, -60."""
+        value = self._get(name)
+        if value is None or (isinstance(value, str) and _OFFSET.fullmatch(value)):
+            return value
+        return self.whole(name)
+
+    def _get(self, name: str) -> Any:
+        return self._members.get(name.lower())
 
     def _there(self, name: str, required: bool) -> Any:
-        value = self._members.get(name)
+        value = self._get(name)
         if value is None or (required and value == ""):
             if required:
                 self.wrong(name, f"The {name} field is required.")
             return None
         return value
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal):
+        return int(value) if abs(value) < _EXACT and value == int(value) else None
+    if isinstance(value, str):
+        return int(value) if _DIGITS.fullmatch(value) else None
+    return value if isinstance(value, int) else None
 
 
 def is_amount(value: Any) -> bool:

@@ -16,10 +16,12 @@ from moneyback.dialect import Ask, Caller, FindPayment, Incoming, LoadDocument, 
 from moneyback.dialects.mangopay import (
     calls,
     complaints,
+    deposits,
     journal,
     mandates,
     payins,
     preauthorizations,
+    recipients,
     redirects,
     schemas,
     users,
@@ -115,10 +117,12 @@ def _waiting(incoming: Incoming) -> Generator[Ask, Any, tuple[str, Payment | Dat
     for kind, name in (
         (mandates.KIND, "Mandate"),
         (preauthorizations.KIND, "Preauthorization"),
+        (deposits.KIND, "Extended preauthorization"),
+        (recipients.KIND, "Recipient"),
         (users.KIND, "Enrolment of user"),
     ):
         held: Data | None = yield LoadDocument(kind, identity)
-        if held is not None and (kind == users.KIND or held["Status"] == "CREATED"):
+        if held is not None and (kind == users.KIND or held["Status"] in ("CREATED", "PENDING")):
             return name, held
     return None
 
@@ -131,17 +135,24 @@ def _decided(incoming: Incoming, kind: str, held: Payment | Data, confirmed: boo
     """Where the payer goes back to, once their word has had its effect."""
     if isinstance(held, Payment):
         shown = (yield from end_payin(held, confirmed)).document.get("Shown") or {}
-        return shown.get("ReturnURL") or shown.get("SecureModeReturnURL")
+        cancelled = None if confirmed else shown.get("CancelURL")
+        return cancelled or shown.get("ReturnURL") or shown.get("SecureModeReturnURL")
     if kind == "Mandate":
         return (yield from mandates.decide(incoming, held, confirmed)).get("ReturnURL")
     if kind == "Preauthorization":
         return (yield from preauthorizations.decide(incoming, held, confirmed)).get("SecureModeReturnURL")
-    if confirmed:
+    if kind == "Extended preauthorization":
+        return (yield from deposits.decide(incoming, held, confirmed)).get("SecureModeReturnURL")
+    if kind == "Recipient":
+        yield from recipients.decide(incoming, held, confirmed)
+    elif confirmed:
         at = int((yield from calls.now(incoming)).timestamp())
         changed = {"UserStatus": "ACTIVE", "PendingUserAction": None, "EnrolledAt": at}
         if held["UserStatus"] == "CLOSED":
             changed = {}
         yield SaveDocument(users.KIND, held["Id"], {**held, **changed})
+        if changed and held["UserStatus"] == "PENDING_USER_ACTION":
+            yield from journal.announce("USER_ACCOUNT_ACTIVATED", held["Id"], (yield from calls.now(incoming)))
     back = next((value for name, value in incoming.query if name.lower() == "returnurl"), None)
     return back if back is not None and back.startswith(("https://", "http://")) else None
 

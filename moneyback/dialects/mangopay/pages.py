@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec.structs import replace
 
-from moneyback.dialect import Ask, Incoming, ListDocuments, ListRefunds, Outgoing, Total
+from moneyback.dialect import Ask, Incoming, ListDocuments, Outgoing, Total
 from moneyback.dialects.mangopay import complaints, responses
 from moneyback.dialects.mangopay.complaints import Complaint
 
@@ -35,13 +35,14 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     codes: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     natures: frozenset[str] = frozenset()
+    payments: frozenset[str] = frozenset()
     after: int | None = None
     before: int | None = None
 
     @property
     def filtered(self) -> bool:
         """Whether something is asked that only the objects themselves can tell."""
-        chosen = self.statuses or self.codes or self.kinds or self.natures
+        chosen = self.statuses or self.codes or self.kinds or self.natures or self.payments
         return bool(chosen) or self.after is not None or self.before is not None
 
 
@@ -60,6 +61,7 @@ def parse_listing(incoming: Incoming) -> Listing | dict[str, str]:
         codes=frozenset(_values("resultcode", asked)),
         kinds=frozenset(value.upper() for value in _values("type", asked)),
         natures=frozenset(value.upper() for value in _values("nature", asked)),
+        payments=frozenset(value.upper() for value in _values("paymentstatus", asked)),
         after=after,
         before=before,
     )
@@ -69,18 +71,16 @@ Row = dict[str, Any]
 Show = Callable[[Any], Generator[Ask, Any, Row | None]]
 
 
-def shown(
-    incoming: Incoming, source: ListDocuments | ListRefunds, show: Show, *, all_of_it: bool = False
-) -> Generator[Ask, Any, Outgoing | Complaint]:
+def shown(incoming: Incoming, source: ListDocuments, show: Show) -> Generator[Ask, Any, Outgoing | Complaint]:
     """The page of `source` that is asked for. `show` makes of each of its rows what is printed, None to leave it out.
 
-    Without a filter no more is read than is printed. `all_of_it`: rows may be left out, so that they must be counted.
+    Without a filter no more is read than is printed.
     """
     listing = parse_listing(incoming)
     if isinstance(listing, dict):
         return complaints.parameters(listing)
-    if listing.filtered or all_of_it:
-        rows = chosen((yield from _all(source, show)), listing)
+    if listing.filtered:
+        rows = chosen((yield from _each((yield from every(source)), show)), listing)
         return answer(incoming, listing, page(rows, listing), len(rows))
     start = (listing.page - 1) * listing.per_page
     count: int = yield Total(source)
@@ -94,16 +94,14 @@ def answer(incoming: Incoming, listing: Listing, rows: Sequence[Row], count: int
     return Outgoing(body=list(rows), headers=headers(count, listing, incoming, responses.called(incoming)))
 
 
-def _all(source: ListDocuments | ListRefunds, show: Show) -> Generator[Ask, Any, list[Row]]:
-    """Every row, oldest first, read batch by batch."""
-    rows: list[Row] = []
-    start = 0
+def every(source: ListDocuments) -> Generator[Ask, Any, list[Row]]:
+    """Every document of a list, oldest first, read batch by batch."""
+    found: list[Row] = []
     while True:
-        found = yield replace(source, ascending=True, offset=start, limit=_BATCH)
-        rows += yield from _each(found, show)
-        if len(found) < _BATCH:
-            return rows
-        start += _BATCH
+        batch = yield replace(source, ascending=True, offset=len(found), limit=_BATCH)
+        found += batch
+        if len(batch) < _BATCH:
+            return found
 
 
 def _each(found: Sequence[Any], show: Show) -> Generator[Ask, Any, list[Row]]:
@@ -127,6 +125,7 @@ def _passes(row: Row, listing: Listing) -> bool:
         (listing.codes, row.get("ResultCode")),
         (listing.kinds, row.get("Type")),
         (listing.natures, row.get("Nature")),
+        (listing.payments, row.get("PaymentStatus")),
     )
     if any(wanted and value not in wanted for wanted, value in words):
         return False
@@ -191,9 +190,12 @@ def _date(name: str, asked: Sequence[tuple[str, str]], errors: dict[str, str]) -
 
 
 def _descending(text: str | None) -> bool:
-    """`CreationDate:DESC`, several fields joined by underlines; rows are otherwise shown oldest first."""
+    """`CreationDate:DESC`, several fields joined by underlines; rows are otherwise shown oldest first.
+
+    Events have no other date than their `Date`.
+    """
     for field in (text or "").lower().split("_"):
         name, _, way = field.partition(":")
-        if name == "creationdate":
+        if name in ("creationdate", "date"):
             return way == "desc"
     return False

@@ -9,7 +9,7 @@ import msgspec
 
 from moneyback.core.payment import Payment, PaymentKind
 from moneyback.dialect import Ask, Caller, FindPayment, Incoming, LeaveToProvider, LoadDocument, NextNumber, Outgoing
-from moneyback.dialects.mangopay import calls, cards, complaints, mandates, redirects, schemas, statements
+from moneyback.dialects.mangopay import calls, cards, complaints, mandates, redirects, schemas, statements, webmembers
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members
@@ -34,6 +34,12 @@ BANK_ACCOUNT: Final[Mapping[str, Any]] = {
     "BIC": "CCFRFRPPXXX",
 }
 """Where wires are sent to (provider docs: bank wire pay-ins)."""
+
+ALSO_THE_PAGE: Final[Mapping[str, tuple[str, ...]]] = {
+    "BCMC": ("DeepLinkURL",),
+    "PAYCONIQ": ("DeepLinkURL", "QRCodeURL"),
+}
+"""Other ways to the payer's app. Here all of them lead to the page."""
 
 Data = dict[str, Any]
 
@@ -81,21 +87,10 @@ def read_card(body: Members) -> Data:
         "CardId": body.identity("CardId"),
         "SecureMode": body.word("SecureMode", SECURE_MODES, otherwise="DEFAULT"),
         "SecureModeReturnURL": body.url("SecureModeReturnURL"),
-        **around(body),
+        **webmembers.around(body),
         "PreferredCardNetwork": body.text("PreferredCardNetwork"),
-        "PaymentCategory": body.text("PaymentCategory"),
+        "PaymentCategory": body.text("PaymentCategory") or cards.CATEGORY,
         "Requested3DSVersion": body.text("Requested3DSVersion"),
-    }
-
-
-def around(body: Members) -> Data:
-    """Who pays from where."""
-    return {
-        "Culture": (body.text("Culture", longest=5) or "EN").upper(),
-        "BrowserInfo": body.browser(),
-        "IpAddress": body.text("IpAddress"),
-        "Billing": body.person("Billing"),
-        "Shipping": body.person("Shipping"),
     }
 
 
@@ -141,27 +136,10 @@ def secure(
 # --- a page the payer is sent to -------------------------------------------------------------------------------------
 
 
-def read_web(body: Members) -> Data:
-    """What a pay-in on a page may say beyond the common members."""
-    return {**_web(body), "ReturnURL": body.url("ReturnURL", required=True)}
-
-
-def read_page_or_not(body: Members) -> Data:
-    """The same where the payer may also confirm elsewhere, and never come back."""
-    return {**_web(body), "ReturnURL": body.url("ReturnURL")}
-
-
-def _web(body: Members) -> Data:
-    return {
-        **{name: value for name, value in around(body).items() if name in ("Culture", "Billing", "Shipping")},
-        "Phone": body.text("Phone"),
-    }
-
-
 def read_card_web(body: Members) -> Data:
     """The page for cards."""
-    said = read_web(body)
-    del said["Phone"]
+    said = webmembers.read_web(body)
+    said.pop("Phone", None)
     return {
         **said,
         "CardType": body.word("CardType", cards.TYPES, otherwise="CB_VISA_MASTERCARD"),
@@ -175,11 +153,13 @@ def send_to_page(
 ) -> Generator[Ask, Any, Made]:
     """The pay-in waits until the payer has decided."""
     page = yield from redirects.page_url(incoming, caller, identity)
-    shown = {
-        **{name: value for name, value in said.items() if name != "Phone" or value is not None},
-        "RedirectURL": page,
-        "ReturnURL": redirects.returning(said["ReturnURL"], "transactionId", identity),
+    back: Data = {
+        name: redirects.returning(said[name], "transactionId", identity)
+        for name in ("ReturnURL", "CancelURL")
+        if name in said
     }
+    links: Data = dict.fromkeys(("RedirectURL", *ALSO_THE_PAGE.get(method.word, ())), page)
+    shown = {**said, **links, **back}
     return Made(identity=identity, method=method.word, execution=method.execution, status=WAITING, shown=shown)
 
 
@@ -188,7 +168,7 @@ def send_to_page(
 
 def read_token(body: Members) -> Data:
     """A payment token of a phone maker is never kept."""
-    return {name: value for name, value in around(body).items() if name != "Culture"}
+    return {name: value for name, value in webmembers.around(body).items() if name != "Culture"}
 
 
 def pay_at_once(
@@ -278,7 +258,16 @@ def view_card_details(incoming: Incoming, _caller: Caller) -> Answer:
     return Outgoing(body=details)
 
 
-def _by_page(word: str, path: str, name: str, read: Callable[[Members], Data] = read_web) -> Method:
+_ON_A_PAGE: Final[Mapping[Callable[[Members], Data], Mapping[str, Any]]] = {
+    **dict.fromkeys((webmembers.read_page_or_not, webmembers.read_blik), schemas.PAYIN_REQUEST),
+    webmembers.read_bizum: schemas.PAYIN_BIZUM_REQUEST,
+    **dict.fromkeys((webmembers.read_paypal, webmembers.read_paypal_older), schemas.PAYIN_PAYPAL_REQUEST),
+    webmembers.read_klarna: schemas.PAYIN_KLARNA_REQUEST,
+}
+"""What the bodies that are read so look like, where it is not the common one."""
+
+
+def _by_page(word: str, path: str, name: str, read: Callable[[Members], Data] = webmembers.read_web) -> Method:
     return Method(
         path=path,
         word=word,
@@ -286,7 +275,7 @@ def _by_page(word: str, path: str, name: str, read: Callable[[Members], Data] = 
         summary=f"Pay in by {name}",
         read=read,
         finish=send_to_page,
-        request=schemas.PAYIN_WEB_REQUEST if read is read_web else schemas.PAYIN_REQUEST,
+        request=_ON_A_PAGE.get(read, schemas.PAYIN_WEB_REQUEST),
     )
 
 
@@ -333,21 +322,21 @@ METHODS: Final = (
         request=schemas.PAYIN_DEBIT_REQUEST,
     ),
     _by_page("DIRECT_DEBIT", "/payins/directdebit/web", "direct debit, on a page"),
-    _by_page("PAYPAL", "/payins/paypal/web", "PayPal, the older path"),
-    _by_page("PAYPAL", "/payins/payment-methods/paypal", "PayPal"),
-    _by_page("PAYCONIQ", "/payins/payconiq/web", "Payconiq, the older path"),
-    _by_page("PAYCONIQ", "/payins/payment-methods/payconiq", "Payconiq"),
-    _by_page("MBWAY", "/payins/payment-methods/mbway", "MB WAY", read_page_or_not),
-    _by_page("MULTIBANCO", "/payins/payment-methods/multibanco", "Multibanco", read_page_or_not),
+    _by_page("PAYPAL", "/payins/paypal/web", "PayPal, the older path", webmembers.read_paypal_older),
+    _by_page("PAYPAL", "/payins/payment-methods/paypal", "PayPal", webmembers.read_paypal),
+    _by_page("PAYCONIQ", "/payins/payconiq/web", "Payconiq, the older path", webmembers.read_payconiq),
+    _by_page("PAYCONIQ", "/payins/payment-methods/payconiq", "Payconiq", webmembers.read_payconiq),
+    _by_page("MBWAY", "/payins/payment-methods/mbway", "MB WAY", webmembers.read_page_or_not),
+    _by_page("MULTIBANCO", "/payins/payment-methods/multibanco", "Multibanco", webmembers.read_page_or_not),
     _by_page("SATISPAY", "/payins/payment-methods/satispay", "Satispay"),
-    _by_page("BLIK", "/payins/payment-methods/blik", "BLIK", read_page_or_not),
-    _by_page("KLARNA", "/payins/payment-methods/klarna", "Klarna"),
+    _by_page("BLIK", "/payins/payment-methods/blik", "BLIK", webmembers.read_blik),
+    _by_page("KLARNA", "/payins/payment-methods/klarna", "Klarna", webmembers.read_klarna),
     _by_page("IDEAL", "/payins/payment-methods/ideal", "iDEAL"),
     _by_page("GIROPAY", "/payins/payment-methods/giropay", "Giropay"),
-    _by_page("SWISH", "/payins/payment-methods/swish", "Swish", read_page_or_not),
-    _by_page("TWINT", "/payins/payment-methods/twint", "TWINT", read_page_or_not),
-    _by_page("BANCONTACT", "/payins/payment-methods/bancontact", "Bancontact"),
-    _by_page("BIZUM", "/payins/payment-methods/bizum", "Bizum", read_page_or_not),
+    _by_page("SWISH", "/payins/payment-methods/swish", "Swish", webmembers.read_page_or_not),
+    _by_page("TWINT", "/payins/payment-methods/twint", "TWINT", webmembers.read_page_or_not),
+    _by_page("BCMC", "/payins/payment-methods/bancontact", "Bancontact", webmembers.read_bancontact),
+    _by_page("BIZUM", "/payins/payment-methods/bizum", "Bizum", webmembers.read_bizum),
     _by_page("PAY_BY_BANK", "/payins/payment-methods/openbanking", "Pay by Bank"),
     _by_token("APPLEPAY", "/payins/applepay/direct", "Apple Pay"),
     _by_token("APPLEPAY", "/payins/payment-methods/applepay", "Apple Pay, the newer path"),

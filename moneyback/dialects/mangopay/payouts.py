@@ -24,7 +24,6 @@ from moneyback.dialect import (
     NextNumber,
     Outgoing,
     PaymentOf,
-    SaveDocument,
 )
 from moneyback.dialects.mangopay import (
     bankaccounts,
@@ -40,12 +39,16 @@ from moneyback.dialects.mangopay import (
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members, Stated
-from moneyback.dialects.mangopay.transactions import NOT_THE_OWNER, NOTHING_CREDITED, payout_object
+from moneyback.dialects.mangopay.transactions import NOT_THE_OWNER, NOTHING_CREDITED, payout_object, return_object
 from moneyback.dialects.mangopay.windows import PAYOUTS, UNREFUNDABLE, method
 from moneyback.dialects.mangopay.wire import author_of, initial_credit, is_payout, wallet_of
 
 MODES: Final = ("STANDARD", "INSTANT_PAYMENT", "INSTANT_PAYMENT_ONLY", "RTGS_PAYMENT")
+BEARERS: Final = ("OUR", "SHA")
+"""Who pays what banks on the way charge (provider docs: payouts)."""
 REFERENCE_MAX: Final = 12
+UNREACHABLE: Final = "130010"
+"""Why no instant payout goes there (provider docs: check instant payout eligibility)."""
 
 Data = dict[str, Any]
 
@@ -53,17 +56,22 @@ Data = dict[str, Any]
 class _Body:
     """A payout as its body states it; complaints stay in `members`."""
 
-    def __init__(self, incoming: Incoming) -> None:
+    def __init__(self, incoming: Incoming, *, fees: bool = True) -> None:
         body = Members(incoming.body)
         self.members = body
         self.author, self.wallet = body.identity("AuthorId"), body.identity("DebitedWalletId")
-        self.account, self.tag = body.identity("BankAccountId"), body.tag()
+        recipient = body.identity("RecipientId", required=False)
+        self.account, self.tag = recipient or body.identity("BankAccountId"), body.tag()
         self.funds = body.money("DebitedFunds", least=1) or Stated(0, "")
-        self.fees = body.money("Fees") or Stated(0, "")
+        self.fees = body.money("Fees", required=fees) or Stated(0, "" if fees else self.funds.currency)
         self.travels = {
             "BankWireRef": body.text("BankWireRef", longest=REFERENCE_MAX * 3),
             "ModeRequested": body.word("PayoutModeRequested", MODES) or None,
         }
+        if body.has("ChargeBearer"):
+            self.travels["ChargeBearer"] = body.word("ChargeBearer", BEARERS)
+        if recipient:
+            self.travels["RecipientId"] = recipient
         self.payin = _referred(body)
         if not body.errors and self.funds.currency != self.fees.currency:
             body.wrong("Fees.Currency", "The Currency of the Fees is not the Currency of the DebitedFunds")
@@ -114,6 +122,9 @@ def _misplaced(body: _Body) -> Generator[Ask, Any, Complaint | None]:
     account = yield from bankaccounts.usable(body.account, body.author)
     if isinstance(account, Complaint):
         return account
+    if account.get("PayoutMethodType") == "LocalBankTransfer" and account["Currency"] != body.funds.currency:
+        words = f"The recipient's currency {account['Currency']} and the DebitedFunds's currency {body.funds.currency}"
+        return complaints.currencies(f"{words} must be the same")
     if wallet["Currency"] == body.funds.currency:
         return None
     words = f"The Wallet's currency {wallet['Currency']} and the DebitedFunds's currency {body.funds.currency}"
@@ -121,7 +132,10 @@ def _misplaced(body: _Body) -> Generator[Ask, Any, Complaint | None]:
 
 
 def _pay(body: _Body) -> Answer:
-    """An ordinary payout. It has left the wallet; that it has arrived is seen when it is read."""
+    """An ordinary payout. What became of it is seen when it is read: that it has arrived, or that the wallet was short.
+
+    What its own body tells to be impossible fails at once.
+    """
     wallet = yield from wallets.named("DebitedWalletId", body.wallet)
     assert not isinstance(wallet, Complaint)
     nothing = NOTHING_CREDITED if body.fees.amount >= body.funds.amount else None
@@ -145,7 +159,7 @@ def _pay(body: _Body) -> Answer:
         document={name: value for name, value in document.items() if value is not None},
     )
     shown = payout_object((yield from transfers.moved(add, code)))
-    if shown["Status"] == "SUCCEEDED":
+    if code is None:
         shown |= {"Status": "CREATED", "ResultCode": None, "ResultMessage": None, "ExecutionDate": None}
         shown["ModeApplied"] = "PENDING_RESPONSE"
     return Outgoing(body=shown)
@@ -167,7 +181,6 @@ def _refund_of(body: _Body, caller: Caller) -> Generator[Ask, Any, AskRefund | C
     wrong = _unfit(body, payment)
     if wrong is not None:
         return wrong
-    yield SaveDocument(refunds.PAID_OUT, payment.dialect_id, {"Id": payment.dialect_id})
     remembered = {
         "Tag": body.tag,
         "AuthorId": body.author,
@@ -200,6 +213,25 @@ def _unfit(body: _Body, payment: Payment) -> Complaint | None:
     return complaints.OVER_CREDITED if body.funds.amount > initial_credit(payment) else None
 
 
+# --- whether it may go at once ---------------------------------------------------------------------------------------
+
+
+def check_reach(incoming: Incoming, _caller: Caller) -> Answer:
+    """Whether the bank a payout would go to takes instant ones: those that an IBAN names, for euros."""
+    body = _Body(incoming, fees=False)
+    if body.members.errors:
+        return complaints.parameters(body.members.errors)
+    misplaced = yield from _misplaced(body)
+    if misplaced is not None:
+        return misplaced
+    account = yield from bankaccounts.usable(body.account, body.author)
+    assert not isinstance(account, Complaint)
+    iban = account.get("Type") == "IBAN" or account.get("PayoutMethodType") == "LocalBankTransfer"
+    reached = iban and body.funds.currency == "EUR"
+    reason = None if reached else {"Code": UNREACHABLE, "Message": "Generic operation error"}
+    return Outgoing(body={"InstantPayout": {"IsReachable": reached, "UnreachableReason": reason}})
+
+
 # --- read back -------------------------------------------------------------------------------------------------------
 
 
@@ -210,14 +242,20 @@ def view_payout(incoming: Incoming, _caller: Caller) -> Answer:
 
 
 def list_returns(incoming: Incoming, _caller: Caller) -> Answer:
-    """Payouts that came back are refunds to the provider. None comes back here."""
-    found = yield from _load(incoming.arguments["PayoutId"])
+    """What came back of a payout is a refund to the provider. An ordinary one stays where it went."""
+    identity = incoming.arguments["PayoutId"]
+    found = yield from _load(identity)
     if isinstance(found, Complaint):
         return found
     listing = pages.parse_listing(incoming)
     if isinstance(listing, dict):
         return complaints.parameters(listing)
-    return pages.answer(incoming, listing, (), 0)
+    refund: Refund | None = yield FindRefund(identity)
+    rows = []
+    if refund is not None and refunds.came_back(refund):
+        rows.append(return_object(refund, (yield PaymentOf(refund.payment))))
+    rows = pages.chosen(rows, listing)
+    return pages.answer(incoming, listing, pages.page(rows, listing), len(rows))
 
 
 def _load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
@@ -242,6 +280,14 @@ ROUTES: Final = (
         answered=schemas.PAYOUT,
         keyed=False,
         guards=refers,
+    ),
+    calls.route(
+        "POST",
+        "/payouts/reachability",
+        check_reach,
+        "Ask whether a payout may be an instant one",
+        asked=schemas.PAYOUT_REACH_REQUEST,
+        answered=schemas.PAYOUT_REACH,
     ),
     *(
         calls.route("GET", path, view_payout, "View a payout", kind="owned", answered=schemas.PAYOUT)

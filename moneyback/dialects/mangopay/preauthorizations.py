@@ -7,6 +7,7 @@ each of which is a payment.
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from moneyback.core.payment import Condition, Payment
@@ -23,6 +24,8 @@ KIND: Final = "preauthorization"
 LIFE: Final = 6 * 86_400 + 12 * 3600  # seconds a hold lasts (provider docs: preauthorizations)
 ORDER: Final = "preauthorization "
 
+_AUTHORISED: Final = ("SUCCEEDED", "PAYMENT_WAITING")
+"""What the events of a hold that was confirmed end with."""
 _UNEDITABLE: Final = Complaint(
     400,
     "preauthorization_payment_status_can_not_be_canceled",
@@ -67,10 +70,14 @@ def create_preauthorization(incoming: Incoming, caller: Caller) -> Answer:
     }
     held = held if asked else _authorised(held, at)
     yield SaveDocument(KIND, identity, held)
-    yield from journal.happened("PREAUTHORIZATION_CREATED", identity, (yield from calls.now(incoming)))
-    if not asked:
-        yield from journal.happened("PREAUTHORIZATION_SUCCEEDED", identity, (yield from calls.now(incoming)))
+    yield from _announce(incoming, held, "CREATED", *(() if asked else _AUTHORISED))
     return Outgoing(body=(yield from shown(held)))
+
+
+def _announce(incoming: Incoming, held: Data, *words: str) -> Generator[Ask, Any, None]:
+    at = yield from calls.now(incoming)
+    for word in words:
+        yield from journal.announce(f"PREAUTHORIZATION_{word}", held["Id"], at)
 
 
 def _authorised(held: Data, at: int) -> Data:
@@ -87,7 +94,7 @@ def decide(incoming: Incoming, held: Data, confirmed: bool) -> Generator[Ask, An
         changed = {"Status": "FAILED", "PaymentStatus": "FAILED", "SecureModeRedirectURL": None}
         held = {**held, **changed, "ResultCode": NOT_AUTHENTICATED, "ResultMessage": WORDS[NOT_AUTHENTICATED]}
     yield SaveDocument(KIND, held["Id"], held)
-    yield from journal.happened(f"PREAUTHORIZATION_{held['Status']}", held["Id"], at)
+    yield from _announce(incoming, held, *(_AUTHORISED if confirmed else ("FAILED",)))
     return held
 
 
@@ -109,7 +116,10 @@ def change_preauthorization(incoming: Incoming, _caller: Caller) -> Answer:
         if wanted == "VALIDATED" and not taken:
             return _UNUSED
         held = {**held, "PaymentStatus": wanted}
-    yield SaveDocument(KIND, held["Id"], held)
+        yield SaveDocument(KIND, held["Id"], held)
+        yield from _announce(incoming, held, f"PAYMENT_{wanted}")
+    else:
+        yield SaveDocument(KIND, held["Id"], held)
     return Outgoing(body=(yield from shown(held)))
 
 
@@ -147,6 +157,7 @@ def create_payin(incoming: Incoming, _caller: Caller) -> Answer:
     payment = yield from statements.register(placed, made)
     if payment.condition is Condition.CAPTURED and payment.captured == left:
         yield SaveDocument(KIND, identity, {**held, "PaymentStatus": "VALIDATED"})
+        yield from _announce(incoming, held, "PAYMENT_VALIDATED")
     return Outgoing(body=payin_object(payment))
 
 
@@ -155,7 +166,11 @@ def view_preauthorization(incoming: Incoming, _caller: Caller) -> Answer:
     held = yield from load(incoming.arguments["PreauthorizationId"])
     if isinstance(held, Complaint):
         return held
-    return Outgoing(body=(yield from shown(held, int((yield from calls.now(incoming)).timestamp()))))
+    at = int((yield from calls.now(incoming)).timestamp())
+    if held["PaymentStatus"] == "WAITING" and _payment_status(held, at) == "EXPIRED":
+        expired = datetime.fromtimestamp(held["ExpirationDate"], UTC)
+        yield from journal.announce("PREAUTHORIZATION_PAYMENT_EXPIRED", held["Id"], expired)
+    return Outgoing(body=(yield from shown(held, at)))
 
 
 def list_of_user(incoming: Incoming, _caller: Caller) -> Answer:

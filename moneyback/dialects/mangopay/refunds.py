@@ -1,18 +1,20 @@
 """Refunds of pay-ins and of transfers: created, viewed and listed.
 
-Handlers check what the request alone can tell, ask the engine for the rest, and say its answer in Mangopay's words.
+Handlers check what the request alone can tell, ask the engine for the rest, and say its answer in Mangopay's words. A
+refund that was made natively is listed with the others; its id is the one it was given there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from moneyback.core.commands import Admitted, Joined, RequestRefund
 from moneyback.core.payment import Amounts, Capabilities, Payment, PaymentKind, condition_reasons
-from moneyback.core.refund import Refund
+from moneyback.core.refund import Refund, State
 from moneyback.core.refusals import Failing, Reason, Refusal
 from moneyback.dialect import (
     Ask,
@@ -23,17 +25,17 @@ from moneyback.dialect import (
     FindRefund,
     Incoming,
     KeepAnswer,
-    ListRefunds,
     LoadDocument,
     Outgoing,
     PaymentOf,
+    RefundOf,
     RefundsOf,
     SaveDocument,
 )
 from moneyback.dialects.mangopay import calls, complaints, journal, pages, responses, schemas
 from moneyback.dialects.mangopay.calls import Answer
 from moneyback.dialects.mangopay.complaints import Complaint
-from moneyback.dialects.mangopay.transactions import refund_object
+from moneyback.dialects.mangopay.transactions import RETURN, refund_object, return_object
 from moneyback.dialects.mangopay.windows import UNREFUNDABLE, capabilities, method, without_wait
 from moneyback.dialects.mangopay.wire import (
     FEE_WALLET_SHORT,
@@ -50,8 +52,8 @@ from moneyback.dialects.mangopay.wire import (
 )
 
 CODES: Final = "mangopay.result_code"  # the kind of document that keeps what a refund's row cannot tell
-PAID_OUT: Final = "mangopay.paid_out"
-"""The kind of document that says of a pay-in that some of its refunds went out as payouts."""
+IN_FRONT: Final = "front"
+"""The member of a caller's profile that is there where Moneyback stands in front of Mangopay."""
 
 PRECEDENCE: Final = (
     # HTTP errors
@@ -259,37 +261,76 @@ def check(payment: Payment, _amounts: Amounts, command: RequestRefund) -> list[F
 
 
 def view_refund(incoming: Incoming, _caller: Caller) -> Answer:
-    """One refund, by the id it was given or the provider's."""
+    """One refund, by the id it was given or the provider's; what came back of a payout too."""
     identity = incoming.arguments["RefundId"]
-    refund: Refund | None = yield FindRefund(identity)
-    if refund is None or is_payout(refund):
+    found = yield from find(identity)
+    if found is None or is_payout(found[0]) is not identity.startswith(RETURN):
         return complaints.not_found("Refund", identity)
-    return Outgoing(body=(yield from shown(refund, (yield PaymentOf(refund.payment)))))
+    return Outgoing(body=(yield from shown_as(identity, *found)))
+
+
+def find(identity: str) -> Generator[Ask, Any, tuple[Refund, Payment] | None]:
+    """The refund with this id, and what it refunds. One made natively has no other id than its own.
+
+    The id of a payout that came back finds that payout.
+    """
+    refund: Refund | None = yield FindRefund(identity)
+    if refund is None and (own := _own_id(identity)) is not None:
+        refund = yield RefundOf(own)
+        if refund is not None and identity.startswith(RETURN):
+            refund = refund if came_back(refund) else None
+    if refund is None:
+        return None
+    payment: Payment = yield PaymentOf(refund.payment)
+    return (refund, payment) if payment.dialect == responses.DIALECT else None
+
+
+def _own_id(identity: str) -> UUID | None:
+    """The id in a return's, or the form in which a refund made natively has its id here."""
+    digits = identity.removeprefix(RETURN)
+    try:
+        found = UUID(digits)
+    except ValueError:
+        return None
+    return found if digits == (found.hex if digits is identity else str(found)) else None
+
+
+def came_back(refund: Refund) -> bool:
+    """Whether it is a payout whose money is back."""
+    return is_payout(refund) and refund.state is State.RETURNED
 
 
 def lists(what: Refunded) -> calls.Handler:
-    """The handler that lists the refunds of such a payment, failed ones too."""
+    """The handler that lists the refunds of such a payment, failed ones too.
 
-    def list_refunds(incoming: Incoming, _caller: Caller) -> Answer:
+    In front of Mangopay those made natively are among the refunds that it shows.
+    """
+
+    def list_refunds(incoming: Incoming, caller: Caller) -> Answer:
         identity = incoming.arguments[what.argument]
         payment: Payment | None = yield FindPayment(identity)
         if payment is None or payment.kind is not what.kind:
             return complaints.not_found(what.name, identity)
-
-        def show(refund: Refund) -> Generator[Ask, Any, dict[str, Any] | None]:
-            return None if is_payout(refund) else (yield from shown(refund, payment))
-
         if payment.document.get(REFUNDS):
             return (yield from _with_theirs(incoming, payment))
-        mixed = yield from _is_mixed(payment)
-        return (yield from pages.shown(incoming, ListRefunds(payment=payment.id), show, all_of_it=mixed))
+        listing = pages.parse_listing(incoming)
+        if isinstance(listing, dict):
+            return complaints.parameters(listing)
+        made: tuple[Refund, ...] = yield RefundsOf(payment.id)
+        natively = not caller.profile.get(IN_FRONT)
+        ours = [each for each in made if not is_payout(each) and (natively or each.dialect == payment.dialect)]
+        found = pages.chosen((yield from _all_shown(ours, payment)), listing)
+        return pages.answer(incoming, listing, pages.page(found, listing), len(found))
 
     return list_refunds
 
 
-def _is_mixed(payment: Payment) -> Generator[Ask, Any, bool]:
-    """Whether some of its refunds may be payouts, which are not listed with them."""
-    return method(payment) in UNREFUNDABLE or (yield LoadDocument(PAID_OUT, payment.dialect_id)) is not None
+def _all_shown(made: Sequence[Refund], payment: Payment) -> Generator[Ask, Any, list[dict[str, Any]]]:
+    rows = []
+    for refund in made:
+        row = yield from shown(refund, payment)
+        rows.append(row)
+    return rows
 
 
 def _with_theirs(incoming: Incoming, payment: Payment) -> Answer:
@@ -327,6 +368,13 @@ def elsewhere(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Refund]) -> li
             continue
         found.append(dict(row))
     return found
+
+
+def shown_as(identity: str, refund: Refund, payment: Payment) -> Generator[Ask, Any, dict[str, Any]]:
+    """What an id means of a refund: itself, or what came back of it."""
+    if identity.startswith(RETURN):
+        return return_object(refund, payment)
+    return (yield from shown(refund, payment))
 
 
 def shown(refund: Refund, payment: Payment) -> Generator[Ask, Any, dict[str, Any]]:

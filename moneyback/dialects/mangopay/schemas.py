@@ -132,12 +132,14 @@ PAYOUT: Final = _object(
         **_WALLETS,
         "PaymentType": {"const": "BANK_WIRE"},
         "BankAccountId": _MAYBE_TEXT,
+        "RecipientId": _MAYBE_TEXT,
         "BankWireRef": _MAYBE_TEXT,
         "ModeRequested": _MAYBE_TEXT,
         "ModeApplied": {"enum": ["PENDING_RESPONSE", "STANDARD", "NONE"]},
         "FallbackReason": {"type": "null"},
         "EndToEndId": _MAYBE_TEXT,
         "PaymentRef": _maybe(_object({"ReasonType": {"const": "PAYIN_REFUND"}, "ReferenceId": _ID})),
+        "ChargeBearer": {"enum": ["OUR", "SHA", None]},
     }
 )
 
@@ -181,7 +183,7 @@ _BROWSER: Final = _object(
         "ColorDepth": {"type": "integer"},
         "ScreenHeight": {"type": "integer"},
         "ScreenWidth": {"type": "integer"},
-        "TimeZoneOffset": {"type": "integer"},
+        "TimeZoneOffset": {"type": ["string", "integer"]},
         "UserAgent": _TEXT,
         "JavascriptEnabled": {"type": "boolean"},
     }
@@ -451,6 +453,35 @@ CARD_VALIDATION: Final = _object(
         "CardInfo": CARD_INFO,
     }
 )
+METADATA_REQUEST: Final = _object(
+    {
+        "Type": {"enum": ["BIN", "GOOGLE_PAY"]},
+        "Bin": {"type": "string", "pattern": "^([0-9]{6}|[0-9]{8})$"},
+        "Token": {"type": "string", "minLength": 1},
+    },
+    optional=("Bin", "Token"),
+)
+METADATA: Final = _object(
+    {
+        "Type": {"enum": ["BIN", "GOOGLE_PAY"]},
+        "Bin": _TEXT,
+        "TokenFormat": _MAYBE_TEXT,
+        "IssuerCountryCode": _TEXT,
+        "IssuingBank": _MAYBE_TEXT,
+        "BinData": {
+            "type": "array",
+            "items": _object(
+                {
+                    "CardType": _MAYBE_TEXT,
+                    "CommercialIndicator": _MAYBE_TEXT,
+                    "SubType": _MAYBE_TEXT,
+                    "Brand": _TEXT,
+                }
+            ),
+        },
+    },
+    optional=("TokenFormat",),
+)
 CARD_DETAILS: Final = _object(
     {
         "Id": _ID,
@@ -495,6 +526,8 @@ _CARD_STATED: Final[Mapping[str, Any]] = {
 _FREE: Final = (
     *("CreditedUserId", "Tag", "StatementDescriptor", "Culture", "BrowserInfo", "IpAddress", "Billing", "Shipping"),
     *("SecureMode", "SecureModeReturnURL", "MultiCapture", "BankWireRef", "PayoutModeRequested", "PaymentRef"),
+    "ChargeBearer",
+    *("LineItems", "ShippingPreference", "Reference", "CancelURL", "Country", "Email", "Phone", "AdditionalData"),
 )
 
 
@@ -505,6 +538,44 @@ def _request(members: Mapping[str, Any]) -> Schema:
 PAYIN_REQUEST: Final = _request({**_STATED, **_AROUND})
 PAYIN_CARD_REQUEST: Final = _request({**_STATED, **_CARD_STATED})
 PAYIN_WEB_REQUEST: Final = _request({**_STATED, "ReturnURL": _URL, "Culture": {"type": "string", "maxLength": 5}})
+_LINE_ITEM: Final = _object(
+    {
+        "Name": _ID,
+        "Quantity": {"type": "integer", "minimum": 1, "maximum": 10**6},
+        "UnitAmount": {"type": "integer", "minimum": 0, "maximum": 10**12},
+        "TaxAmount": {"type": "integer", "minimum": 0, "maximum": 10**12},
+        "Description": _MAYBE_TAG,
+    },
+    optional=("TaxAmount", "Description"),
+)
+_LINE_ITEMS: Final[Schema] = {"type": "array", "items": _LINE_ITEM}
+PAYIN_BIZUM_REQUEST: Final = _object(
+    {**_STATED, "Phone": {"type": "string", "minLength": 1, "maxLength": 255}, "ReturnURL": _URL},
+    optional=("CreditedUserId", "Tag", "StatementDescriptor", "Phone", "ReturnURL"),
+)
+PAYIN_PAYPAL_REQUEST: Final = _request(
+    {
+        **PAYIN_WEB_REQUEST["properties"],
+        "LineItems": _LINE_ITEMS,
+        "Shipping": _STATED_PERSON,
+        "ShippingPreference": {"enum": ["SET_PROVIDED_ADDRESS", "GET_FROM_FILE", "NO_SHIPPING"]},
+        "Reference": _MAYBE_TAG,
+        "CancelURL": _URL,
+    }
+)
+PAYIN_KLARNA_REQUEST: Final = _request(
+    {
+        **PAYIN_WEB_REQUEST["properties"],
+        "LineItems": _LINE_ITEMS,
+        "Billing": _STATED_PERSON,
+        "Shipping": _STATED_PERSON,
+        "Country": _COUNTRY,
+        "Email": _EMAIL,
+        "Phone": _MAYBE_TAG,
+        "AdditionalData": _MAYBE_TEXT,
+        "Reference": _MAYBE_TAG,
+    }
+)
 PAYIN_WIRE_REQUEST: Final = _request(
     {
         **{name: each for name, each in _STATED.items() if name not in ("DebitedFunds", "Fees")},
@@ -514,9 +585,37 @@ PAYIN_WIRE_REQUEST: Final = _request(
 )
 PAYIN_DEBIT_REQUEST: Final = _request({**_STATED, "MandateId": _ID})
 PAYIN_PREAUTHORIZED_REQUEST: Final = _request({**_STATED, "PreauthorizationId": _ID})
+
+
+def payin_deposit_request(member: str) -> Schema:
+    """The body that takes the money of a hold of thirty days, which `member` names."""
+    return _request({**_STATED, member: _ID})
+
+
 PAYIN_RECURRING_REQUEST: Final = _object(
     {"RecurringPayinRegistrationId": _ID, "DebitedFunds": _POSITIVE, "Fees": _KEPT, "Tag": _MAYBE_TAG, **_AROUND},
     optional=("DebitedFunds", "Fees", "Tag", *_AROUND),
+)
+PAYIN_PAYPAL_RECURRING_REQUEST: Final = _object(
+    {
+        "RecurringPayinRegistrationId": _ID,
+        "DebitedFunds": _POSITIVE,
+        "Fees": _KEPT,
+        "Tag": _MAYBE_TAG,
+        **{
+            name: PAYIN_PAYPAL_REQUEST["properties"][name]
+            for name in (
+                "ReturnURL",
+                "CancelURL",
+                "LineItems",
+                "Shipping",
+                "ShippingPreference",
+                "Reference",
+                "Culture",
+            )
+        },
+    },
+    optional=("DebitedFunds", "Fees", *_FREE),
 )
 PAYIN_OUTCOME: Final = _object({"Status": {"enum": ["SUCCEEDED", "FAILED"]}})
 PAGE_OUTCOME: Final = _object({"outcome": {"enum": ["confirm", "decline"]}})
@@ -541,8 +640,24 @@ PAYOUT_REQUEST: Final = _request(
         "BankAccountId": _ID,
         "BankWireRef": {"type": ["string", "null"], "maxLength": 12},
         "PayoutModeRequested": {"enum": ["STANDARD", "INSTANT_PAYMENT", "INSTANT_PAYMENT_ONLY", "RTGS_PAYMENT"]},
+        "ChargeBearer": {"enum": ["OUR", "SHA"]},
         "PaymentRef": _object({"ReasonType": {"const": "PAYIN_REFUND"}, "ReferenceId": _ID}),
         "Tag": _MAYBE_TAG,
+    }
+)
+
+PAYOUT_REACH_REQUEST: Final = _object(
+    {name: each for name, each in PAYOUT_REQUEST["properties"].items() if name not in ("PaymentRef", "Tag")},
+    optional=(*_FREE, "Fees"),
+)
+PAYOUT_REACH: Final = _object(
+    {
+        "InstantPayout": _object(
+            {
+                "IsReachable": {"type": "boolean"},
+                "UnreachableReason": _maybe(_object({"Code": _TEXT, "Message": _TEXT})),
+            }
+        )
     }
 )
 
@@ -596,6 +711,42 @@ PREAUTHORIZATION: Final = _object(
     }
 )
 
+DEPOSIT_REQUEST: Final = _object(
+    {
+        "AuthorId": _ID,
+        "DebitedFunds": _POSITIVE,
+        "CardId": _ID,
+        "SecureModeReturnURL": _URL,
+        "Tag": _MAYBE_TAG,
+        "StatementDescriptor": _DESCRIPTOR,
+        **_AROUND,
+    },
+    optional=("Tag", "StatementDescriptor", *_AROUND),
+)
+DEPOSIT_CHANGE: Final = _object({"PaymentStatus": {"const": "CANCELED"}})
+DEPOSIT: Final = _object(
+    {
+        "Id": _ID,
+        "CreationDate": _SECONDS,
+        "ExpirationDate": _SECONDS,
+        "AuthorizationDate": _MAYBE_SECONDS,
+        "AuthorId": _ID,
+        "DebitedFunds": MONEY,
+        "Status": {"enum": ["CREATED", "SUCCEEDED", "FAILED"]},
+        "PaymentStatus": {"enum": ["WAITING", "CANCELED", "EXPIRED", "VALIDATED", "FAILED"]},
+        "PayinsLinked": _object({"PayinCaptureId": _MAYBE_TEXT, "PayinComplementId": {"type": "null"}}),
+        **{
+            name: PREAUTHORIZATION["properties"][name]
+            for name in (
+                *("ResultCode", "ResultMessage", "CardId", "PreferredCardNetwork", "SecureModeReturnURL"),
+                *("SecureModeRedirectURL", "SecureModeNeeded", "PaymentType", "ExecutionType", "StatementDescriptor"),
+                *("Culture", "BrowserInfo", "IpAddress", "Billing", "Shipping", "Requested3DSVersion"),
+                *("Applied3DSVersion", "Tag", "CardInfo"),
+            )
+        },
+    }
+)
+
 _MAYBE_MONEY: Final = _maybe(MONEY)
 RECURRING_REQUEST: Final = _object(
     {
@@ -612,9 +763,18 @@ RECURRING_REQUEST: Final = _object(
         "FixedNextAmount": _MAYBE_FLAG,
         "FractionedPayment": _MAYBE_FLAG,
         "Migration": _MAYBE_FLAG,
+        "PaymentType": {"enum": ["CARD_DIRECT", "PAYPAL"]},
     },
     optional=(
-        *("CreditedUserId", "NextTransactionDebitedFunds", "NextTransactionFees", "EndDate", "Frequency"),
+        *(
+            "CreditedUserId",
+            "CardId",
+            "PaymentType",
+            "NextTransactionDebitedFunds",
+            "NextTransactionFees",
+            "EndDate",
+            "Frequency",
+        ),
         *("FixedNextAmount", "FractionedPayment", "Migration"),
     ),
 )
@@ -640,7 +800,7 @@ RECURRING: Final = _object(
         "TotalAmount": {"type": "null"},
         "CycleNumber": {"type": "null"},
         "AuthorId": _ID,
-        "CardId": _ID,
+        "CardId": _MAYBE_TEXT,
         "CreditedUserId": _MAYBE_TEXT,
         "CreditedWalletId": _ID,
         "Billing": _PERSON,
@@ -655,6 +815,7 @@ RECURRING: Final = _object(
         "NextTransactionDebitedFunds": _MAYBE_MONEY,
         "NextTransactionFees": _MAYBE_MONEY,
         "Migration": _MAYBE_FLAG,
+        "PaymentType": {"enum": ["CARD_DIRECT", "PAYPAL"]},
     }
 )
 
@@ -687,6 +848,73 @@ BANK_ACCOUNT_REQUESTS: Final[Mapping[str, Schema]] = {
     )
     for kind, numbers in _NUMBERS.items()
 }
+
+_RECIPIENT_PARTS: Final = ("IndividualRecipient", "BusinessRecipient", "LocalBankTransfer", "InternationalBankTransfer")
+_ANYTHING: Final[Schema] = {"type": "object"}
+RECIPIENT_REQUEST: Final = _object(
+    {
+        "DisplayName": {"type": "string", "minLength": 1, "maxLength": 50},
+        "PayoutMethodType": {"enum": ["LocalBankTransfer", "InternationalBankTransfer"]},
+        "RecipientType": {"enum": ["Individual", "Business"]},
+        "Currency": _CURRENCY,
+        "Country": _MAYBE_COUNTRY,
+        "RecipientScope": {"enum": ["PAYOUT", "PAYIN"]},
+        "ScaContext": {"enum": ["USER_PRESENT", "USER_NOT_PRESENT"]},
+        "Tag": _MAYBE_TAG,
+        **dict.fromkeys(_RECIPIENT_PARTS, _ANYTHING),
+    },
+    optional=("Country", "RecipientScope", "ScaContext", "Tag", *_RECIPIENT_PARTS),
+)
+RECIPIENT: Final = _object(
+    {
+        "Id": _ID,
+        "Status": {"enum": ["PENDING", "CANCELED", "ACTIVE", "DEACTIVATED"]},
+        "CreationDate": _SECONDS,
+        "DisplayName": _MAYBE_TEXT,
+        "PayoutMethodType": {"enum": ["LocalBankTransfer", "InternationalBankTransfer"]},
+        "RecipientType": {"enum": ["Individual", "Business"]},
+        "Currency": _MAYBE_TEXT,
+        "Country": _MAYBE_TEXT,
+        "UserId": _ID,
+        "RecipientScope": {"enum": ["PAYOUT", "PAYIN"]},
+        "Tag": _MAYBE_TAG,
+        **dict.fromkeys(_RECIPIENT_PARTS, _ANYTHING),
+        "PendingUserAction": _ACTION,
+    },
+    optional=_RECIPIENT_PARTS,
+)
+RECIPIENT_SCHEMA: Final = _object(dict.fromkeys(("DisplayName", "Currency", "RecipientType"), _ANYTHING))
+PAYOUT_METHODS: Final = _object({"AvailablePayoutMethods": {"type": "array", "items": _TEXT}})
+
+BANKING_ALIAS_REQUEST: Final = _object({"OwnerName": _ID, "Country": _COUNTRY, "Tag": _MAYBE_TAG}, optional=("Tag",))
+BANKING_ALIAS_WIRE: Final = _object(
+    {
+        "DebitedFunds": _POSITIVE,
+        "WireReference": _MAYBE_TAG,
+        "DebitedBankAccount": optional(
+            _object(dict.fromkeys(("IBAN", "BIC", "AccountNumber", "Country", "OwnerName"), _MAYBE_TEXT))
+        ),
+    },
+    optional=("WireReference", "DebitedBankAccount"),
+)
+BANKING_ALIAS: Final = _object(
+    {
+        "OwnerName": _TEXT,
+        "IBAN": _TEXT,
+        "BIC": _MAYBE_TEXT,
+        "LocalAccountDetails": _object({"SortCode": _TEXT, "AccountNumber": _TEXT}),
+        "CreditedUserId": _ID,
+        "Country": _COUNTRY,
+        "Tag": _MAYBE_TAG,
+        "CreationDate": _SECONDS,
+        "Active": {"type": "boolean"},
+        "Type": {"enum": ["IBAN", "GB"]},
+        "Id": _ID,
+        "WalletId": _ID,
+        "VirtualAccountPurpose": {"const": "COLLECTION"},
+    },
+    optional=("LocalAccountDetails",),
+)
 
 MANDATE_REQUEST: Final = _object(
     {
@@ -753,6 +981,32 @@ DISPUTE: Final = _object(
         "RepudiationId": _ID,
     }
 )
+DISPUTE_DOCUMENT_REQUEST: Final = _object(
+    {
+        "Type": {
+            "enum": [
+                *("DELIVERY_PROOF", "INVOICE", "REFUND_PROOF", "USER_CORRESPONDANCE", "USER_ACCEPTANCE_PROOF"),
+                *("PRODUCT_REPLACEMENT_PROOF", "OTHER"),
+            ]
+        },
+        "Tag": _MAYBE_TAG,
+    },
+    optional=("Tag",),
+)
+DISPUTE_DOCUMENT: Final = _object(
+    {
+        "DisputeId": _ID,
+        "Type": _TEXT,
+        "Id": _ID,
+        "Tag": _MAYBE_TAG,
+        "CreationDate": _SECONDS,
+        "ProcessedDate": _MAYBE_SECONDS,
+        "Status": {"enum": ["CREATED", "VALIDATION_ASKED", "VALIDATED", "REFUSED"]},
+        "RefusedReasonType": _MAYBE_TEXT,
+        "RefusedReasonMessage": _MAYBE_TEXT,
+    }
+)
+CONSULTED: Final = _object({"Url": _TEXT, "ExpirationDate": _SECONDS})
 REPUDIATION: Final = _object(
     {
         **_COMMON,
@@ -812,6 +1066,47 @@ KYC_DOCUMENT: Final = _object(
         "Status": {"enum": ["CREATED", "VALIDATION_ASKED", "VALIDATED", "REFUSED"]},
         "RefusedReasonType": _MAYBE_TEXT,
         "RefusedReasonMessage": _MAYBE_TEXT,
+    }
+)
+
+_BIRTHPLACE: Final = _object({"City": _ID, "Country": _COUNTRY})
+UBO_REQUEST: Final = _object(
+    {
+        "LastName": _ID,
+        "FirstName": _ID,
+        "Birthday": {"type": "integer"},
+        "Nationality": _COUNTRY,
+        "Address": _STATED_ADDRESS,
+        "Birthplace": _BIRTHPLACE,
+        "IsActive": {"type": "boolean"},
+    },
+    optional=("IsActive",),
+)
+UBO: Final = _object(
+    {
+        "Id": _ID,
+        "CreationDate": _SECONDS,
+        "LastName": _TEXT,
+        "FirstName": _TEXT,
+        "Birthday": {"type": "integer"},
+        "Nationality": _COUNTRY,
+        "Address": ADDRESS,
+        "Birthplace": _BIRTHPLACE,
+        "IsActive": {"type": "boolean"},
+    }
+)
+_UBO_STATUS: Final[Schema] = {"enum": ["CREATED", "VALIDATION_ASKED", "INCOMPLETE", "VALIDATED", "REFUSED"]}
+UBO_DECLARATION_CHANGE: Final = _object({"Status": _UBO_STATUS}, optional=("Status",))
+UBO_DECLARATION: Final = _object(
+    {
+        "Id": _ID,
+        "UserId": _ID,
+        "CreationDate": _SECONDS,
+        "ProcessedDate": _MAYBE_SECONDS,
+        "Status": _UBO_STATUS,
+        "Reason": _MAYBE_TEXT,
+        "Message": _MAYBE_TEXT,
+        "Ubos": {"type": "array", "items": UBO},
     }
 )
 

@@ -74,11 +74,12 @@ def payout_call(sending: Sending, paid: Paid, headers: Mapping[str, str]) -> Cal
         "AuthorId": paid.author_id,
         **_amounts(sending.refund),
         "DebitedWalletId": paid.credited_wallet_id or wallet_of(sending.payment),
-        "BankAccountId": asked["BankAccountId"],
+        "RecipientId" if asked.get("RecipientId") else "BankAccountId": asked["BankAccountId"],
         "PaymentRef": {"ReasonType": "PAYIN_REFUND", "ReferenceId": sending.payment.reference},
         **_tag_of(sending.refund),
     }
-    for name, own in (("BankWireRef", "BankWireRef"), ("PayoutModeRequested", "ModeRequested")):
+    named = ("BankWireRef", "BankWireRef"), ("PayoutModeRequested", "ModeRequested"), ("ChargeBearer", "ChargeBearer")
+    for name, own in named:
         if asked.get(own):
             body[name] = asked[own]
     return _call(sending, path("payouts", "bankwire"), body, headers)

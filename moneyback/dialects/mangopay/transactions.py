@@ -25,6 +25,8 @@ from moneyback.dialects.mangopay.wire import (
     wallet_of,
 )
 
+RETURN: Final = "wt_"
+"""What the ids of payouts that came back begin with; one of the forms the provider's own ids have."""
 NOT_THE_OWNER: Final = "001002"
 SHORT: Final = "001001"
 NOTHING_CREDITED: Final = "001014"
@@ -79,6 +81,10 @@ _CARD: Final[Mapping[str, Any]] = MappingProxyType(
 _WEB: Final[Mapping[str, Any]] = MappingProxyType(
     {"RedirectURL": None, "ReturnURL": None, "Culture": None, "Billing": None, "Shipping": None}
 )
+_PAYPAL: Final = (
+    *("LineItems", "ShippingPreference", "Reference", "CancelURL", "Trackings", "PaypalBuyerAccountEmail"),
+    *("PaypalPayerID", "BuyerCountry", "BuyerFirstname", "BuyerLastname", "BuyerPhone", "PaypalOrderID"),
+)
 _BANK: Final[Mapping[str, Any]] = MappingProxyType(
     {"WireReference": None, "BankAccount": None, "TransactionDetails": ()}
 )
@@ -95,7 +101,18 @@ EXTRAS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
         },
         ("PREAUTHORIZED", "DIRECT"): {"PreauthorizationId": None},
         ("BANKWIRE", "DIRECT"): _BANK,
+        ("BANKWIRE", "EXTERNAL_INSTRUCTION"): dict.fromkeys(("WireReference", "BankingAliasId", "DebitedBankAccount")),
         ("DIRECTDEBIT", "DIRECT"): {"MandateId": None, "ChargeDate": None},
+        ("PAYPAL", "WEB"): {**_WEB, **dict.fromkeys(_PAYPAL)},
+        ("KLARNA", "WEB"): {
+            **_WEB,
+            **dict.fromkeys(("LineItems", "Country", "Email", "Phone", "AdditionalData", "Reference")),
+        },
+        ("BLIK", "WEB"): {**_WEB, **dict.fromkeys(("Code", "IpAddress", "BrowserInfo"))},
+        ("PAYCONIQ", "WEB"): {**_WEB, **dict.fromkeys(("Country", "DeepLinkURL", "QRCodeURL"))},
+        ("BCMC", "WEB"): {**_WEB, "Recurring": False, "DeepLinkURL": None},
+        # It shows an address to come back to only where there is one.
+        ("BIZUM", "WEB"): {"RedirectURL": None, "Phone": None},
     }
 )
 """What a pay-in shows after the members all have, by PaymentType and ExecutionType, and what it is unless said."""
@@ -175,17 +192,56 @@ def _payout_of(refund: Refund, payment: Payment, code: str | None) -> dict[str, 
     }
 
 
+def return_object(refund: Refund, payment: Payment) -> dict[str, Any]:
+    """What came back of a refund that went out as a payout: all of it, the fees charged for it too.
+
+    It is a refund to the provider, of Type PAYIN (provider docs: the refund object).
+    """
+    currency, at = refund.currency, int((refund.ended_at or refund.updated_at).timestamp())
+    return {
+        "Id": return_id(refund),
+        "Tag": None,
+        "CreationDate": at,
+        "AuthorId": author_of(payment) or refund.request.get("AuthorId"),
+        "CreditedUserId": None,
+        "DebitedFunds": money(refund.payer, currency),
+        "CreditedFunds": money(refund.wallet, currency),
+        "Fees": money(refund.fee_return, currency),
+        "Status": "SUCCEEDED",
+        "ResultCode": SUCCESS,
+        "ResultMessage": MESSAGES[SUCCESS],
+        "ExecutionDate": at,
+        "Type": "PAYIN",
+        "Nature": "REFUND",
+        "InitialTransactionId": refund.dialect_id,
+        "InitialTransactionType": "PAYOUT",
+        "InitialTransactionNature": "REGULAR",
+        "DebitedWalletId": None,
+        "CreditedWalletId": wallet_of(payment),
+        "RefundReason": {"RefundReasonMessage": refund.message, "RefundReasonType": "OTHER"},
+        "StatementDescriptor": None,
+    }
+
+
+def return_id(refund: Refund) -> str:
+    """The id of what came back of a payout. It is told from the refund's own, so that it needs no place to be kept."""
+    return f"{RETURN}{refund.id}"
+
+
 def _wire(status: str, account: Any, said: Mapping[str, Any], reference: Mapping[str, Any] | None) -> dict[str, Any]:
     """How a payout travels."""
     return {
         "PaymentType": "BANK_WIRE",
-        "BankAccountId": account,
+        # Named by one of the two names.
+        "BankAccountId": None if said.get("RecipientId") else account,
+        "RecipientId": said.get("RecipientId"),
         "BankWireRef": said.get("BankWireRef"),
         "ModeRequested": said.get("ModeRequested"),
         "ModeApplied": {"CREATED": "PENDING_RESPONSE", "FAILED": "NONE"}.get(status, "STANDARD"),
         "FallbackReason": None,
         "EndToEndId": said.get("EndToEndId"),
         "PaymentRef": reference,
+        "ChargeBearer": said.get("ChargeBearer"),
     }
 
 

@@ -164,6 +164,8 @@ def creates(person: str, *, sca: bool = False) -> calls.Handler:
             "Capacity": "NORMAL",
         }
         yield SaveDocument(KIND, identity, user)
+        if pending:
+            yield from asked_to_enrol(incoming, user)
         return Outgoing(body=shown(user, sca=sca))
 
     return create_user
@@ -187,9 +189,17 @@ def updates(person: str, *, sca: bool = False) -> calls.Handler:
             data["PendingUserAction"] = yield from _redirect(incoming, caller, user["Id"])
         user = {**user, **data}
         yield SaveDocument(KIND, user["Id"], user)
+        if "PendingUserAction" in data:
+            yield from asked_to_enrol(incoming, user)
         return Outgoing(body=shown(user, sca=sca))
 
     return update_user
+
+
+def asked_to_enrol(incoming: Incoming, user: Data) -> Generator[Ask, Any, None]:
+    """Announce that an owner has to enrol (provider docs: event types)."""
+    at = yield from calls.now(incoming)
+    yield from journal.announce("USER_ACCOUNT_VALIDATION_ASKED", user["Id"], at)
 
 
 def _redirect(incoming: Incoming, caller: Caller, identity: str) -> Generator[Ask, Any, Data]:

@@ -13,6 +13,7 @@ from moneyback.dialects.maverick import captures, payments, refunds, sales, thre
 from moneyback.dialects.maverick.client import CLIENT
 from moneyback.dialects.maverick.registration import SAMPLES, payment_document
 from moneyback.dialects.maverick.server import fault, presented
+from moneyback.dialects.maverick.telling import tell
 from moneyback.dialects.maverick.wire import KEPT, PRECEDENCE
 
 
@@ -42,6 +43,9 @@ DIALECT: Final = Dialect(
     precedence=PRECEDENCE,
     kept=KEPT,
     payment_document=payment_document,
+    natively=lambda _payment, _reference: {},
+    tell=tell,
+    endpoints=True,
     samples=SAMPLES,
     client=CLIENT,
     scrub=("authorization", "card", "contact", "cvv", "token", "networkTransactionId", "ip", "threeds", "billing"),

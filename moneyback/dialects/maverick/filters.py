@@ -16,8 +16,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from moneyback.core.money import BadAmount, currency, minor_from_decimal
+from moneyback.core.refund import State
 from moneyback.dialects.maverick.bodies import Wrong, whole
-from moneyback.dialects.maverick.wire import CURRENCY, Status, invalid, stamp
+from moneyback.dialects.maverick.objects import LAST_FOUR_UNSTATED, ORIGIN_UNSTATED, SHOWN_THERE
+from moneyback.dialects.maverick.wire import CURRENCY, SHOWN, TERMINAL, Status, invalid, stamp
 
 Kind = Literal["integer", "amount", "moment", "text"]
 
@@ -49,6 +51,9 @@ _MANY: Final = ("in", "nin")
 _NAME: Final = re.compile(r"filter((?:\[[^\[\]]*\])+)")
 _SECOND: Final = timedelta(seconds=1)
 _INSTANT: Final = timedelta(microseconds=1)
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""Between these two lies all that happens. What is asked for beyond is asked for there."""
 _DEPTH_MAX: Final = 8
 
 
@@ -219,7 +224,7 @@ def _moment(column: str, text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise Wrong(invalid(f"Filter value for {column} must be a date, or a date and a time.")) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return min(max(found.replace(tzinfo=UTC) if found.tzinfo is None else found, _FIRST), _LAST)
 
 
 # --- narrowing -------------------------------------------------------------------------------------------------------
@@ -234,6 +239,12 @@ class Narrowed(msgspec.Struct, kw_only=True):
     external: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    least: int | None = None  # of amounts in dollars, in cents
+    most: int | None = None
+    states: frozenset[State] | None = None  # of refunds
+    changed_since: datetime | None = None  # the same
+    changed_until: datetime | None = None
+    documents: tuple[Mapping[str, Any], ...] = ()  # one of them is in the document of the payment
     rest: Group = Group("and", ())
 
     def has(self, kind: str) -> bool:
@@ -276,17 +287,77 @@ def _narrow(found: Narrowed, leaf: Leaf) -> bool:
             found.ids = tuple(dict.fromkeys(each for each in leaf.values if each is not None))
         case "externalId", "eq" if value is not None:
             found.external = value
+            _of_originals(found, {"externalId": value})
         case "createdOn", "eq" | "gt" | "gte" | "lt" | "lte" if value is not None:
-            _bound(found, leaf.op, datetime.fromisoformat(value).replace(tzinfo=UTC))
+            since, until = _bounds(leaf.op, value)
+            found.since, found.until = _later(found.since, since), _earlier(found.until, until)
             return True
+        case _:
+            _narrow_further(found, leaf)
     return False
 
 
-def _bound(found: Narrowed, op: str, moment: datetime) -> None:
+def _narrow_further(found: Narrowed, leaf: Leaf) -> None:
+    """What else can be asked for beforehand; it is asked of each record as well."""
+    values = frozenset(leaf.values)
+    if None in values or not values:
+        return
+    value: Any = leaf.values[0]
+    match leaf.column, leaf.op:
+        case "amount", "eq" | "gt" | "gte" | "lt" | "lte":
+            if leaf.op in ("eq", "gt", "gte"):
+                found.least = _later(found.least, _cents(value))
+            if leaf.op in ("eq", "lt", "lte"):
+                found.most = _earlier(found.most, _cents(value))
+        case "updatedOn", "eq" | "gt" | "gte" | "lt" | "lte":
+            since, until = _bounds(leaf.op, value)
+            found.changed_since = _later(found.changed_since, since)
+            found.changed_until = _earlier(found.changed_until, until)
+        case "status.status", "eq" | "in":
+            states = frozenset(state for state, shown in SHOWN.items() if shown.value in values)
+            found.states = states & (found.states if found.states is not None else states)
+        case "card.number", "eq" | "in" if LAST_FOUR_UNSTATED not in values:
+            found.documents = found.documents or _either_way([{"card": {"number": each}} for each in leaf.values])
+        case "terminal.id", "eq" | "in" if TERMINAL not in values:
+            own = [{"terminal_id": form} for each in leaf.values for form in (each, str(each))]
+            shown = [{SHOWN_THERE: {"terminal": {"id": each}}} for each in leaf.values]
+            found.documents = found.documents or (*own, *shown)
+        case "card.name", "eq":
+            _of_originals(found, {"card": {"name": value}})
+        case "source", "eq":
+            _of_originals(found, {"source": value})
+        case "origin", "eq" if value != ORIGIN_UNSTATED:
+            _of_originals(found, {"origin": value})
+
+
+def _of_originals(found: Narrowed, document: Mapping[str, Any]) -> None:
+    """What a child of an original never has."""
+    found.types = ORPHANS & (found.types if found.types is not None else ORPHANS)
+    found.documents = found.documents or _either_way([document])
+
+
+def _either_way(documents: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """As it was said of a payment, or as its provider shows it."""
+    return (*documents, *({SHOWN_THERE: each} for each in documents))
+
+
+def _cents(amount: Decimal) -> int:
+    return minor_from_decimal(format(amount, "f"), currency(CURRENCY))
+
+
+def _bounds(op: str, text: str) -> tuple[datetime | None, datetime | None]:
     """Printed times are whole seconds, so what is printed as a moment happened within the second that follows it."""
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     since = {"eq": moment, "gte": moment, "gt": moment + _SECOND}.get(op)
     until = {"eq": moment + _SECOND - _INSTANT, "lte": moment + _SECOND - _INSTANT, "lt": moment - _INSTANT}.get(op)
-    if since is not None:
-        found.since = max(since, found.since or since)
-    if until is not None:
-        found.until = min(until, found.until or until)
+    return since, until
+
+
+def _later(one: Any, other: Any) -> Any:
+    """The narrower of two lower bounds."""
+    return max(one, other) if one is not None and other is not None else one if other is None else other
+
+
+def _earlier(one: Any, other: Any) -> Any:
+    """The narrower of two upper bounds."""
+    return min(one, other) if one is not None and other is not None else one if other is None else other

@@ -36,7 +36,9 @@ SHOWN_THERE: Final = "record"
 """The member of a payment's document that is its provider's own record of it, where we stand in front of one."""
 _SANDBOX: Final = "sandbox"
 _BIN_UNSTATED: Final = 411111
-_LAST_FOUR_UNSTATED: Final = 1111
+LAST_FOUR_UNSTATED: Final = 1111
+"""What is printed of a card whose number nobody stated."""
+ORIGIN_UNSTATED: Final = "API"
 _EXPIRY_UNSTATED: Final = "2030-12-31"
 _ADDRESS_UNSTATED: Final = "127.0.0.1"
 ORDER_WORDS: Final = ("id", "date", "invoice", "description", "poNumber", "items")
@@ -114,7 +116,7 @@ def original(payment: Payment, refunds: tuple[Refund, ...], now: datetime) -> di
         record,
         document,
         level=_level(payment),
-        origin=document.get("origin", "API"),
+        origin=document.get("origin", ORIGIN_UNSTATED),
         threeds=document.get("threeds"),
         card=_whole_card(document.get("card", {})),
         contact=document.get("contact"),
@@ -159,7 +161,7 @@ def alone_record(alone: Alone) -> dict[str, Any]:
         record,
         document,
         level=int(document.get("level", 1)),
-        origin=document.get("origin", "API"),
+        origin=document.get("origin", ORIGIN_UNSTATED),
         threeds=document.get("threeds"),
         card=_whole_card(document["card"]),
         contact=document.get("contact"),
@@ -248,7 +250,7 @@ def _printed(
     document: Mapping[str, Any],
     *,
     level: int,
-    origin: str = "API",
+    origin: str = ORIGIN_UNSTATED,
     threeds: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     contact: Mapping[str, Any] | None = None,
@@ -356,7 +358,7 @@ def _bare_card(stated: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "bin": stated.get("bin", _BIN_UNSTATED),
         "name": None,
-        "number": stated.get("number", _LAST_FOUR_UNSTATED),
+        "number": stated.get("number", LAST_FOUR_UNSTATED),
         "exp": stated.get("exp", _EXPIRY_UNSTATED),
         "verification": {"cvv": None, "address": None},
         "networkTransactionId": None,

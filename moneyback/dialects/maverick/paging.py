@@ -137,6 +137,31 @@ class Source(msgspec.Struct, frozen=True):
         return (at < moment) is self.ask.ascending
 
 
+class Walk:
+    """A source, oldest first, in chunks. Each begins at the moment at which the one before it ended, so that the last
+    costs what the first did."""
+
+    def __init__(self, source: Source, chunk: int) -> None:
+        self._next = replace(source.ask, offset=source.first, limit=chunk)
+        self._left = source.size
+
+    def chunk(self) -> Generator[Ask, Any, tuple[Row, ...]]:
+        """The next rows; () at the end."""
+        if not self._left:
+            return ()
+        rows: tuple[Row, ...] = yield replace(self._next, limit=min(self._next.limit, self._left))
+        self._left = self._left - len(rows) if rows else 0
+        if rows:
+            self._next = self._following(rows)
+        return rows
+
+    def _following(self, rows: tuple[Row, ...]) -> ListPayments | ListRefunds | ListDocuments:
+        asked, (first, last) = self._next, (key_of(each)[0] for each in (rows[0], rows[-1]))
+        if isinstance(asked, ListDocuments) or first == last:
+            return replace(asked, offset=asked.offset + len(rows))
+        return replace(asked, created_from=last, offset=sum(key_of(each)[0] == last for each in rows))
+
+
 def key_of(row: Row) -> Key:
     """The place of a row among all records: by age, and at one moment by number."""
     match row:

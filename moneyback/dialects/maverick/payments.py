@@ -18,11 +18,13 @@ from moneyback.dialect import (
     Caller,
     Conversation,
     FindPayment,
+    FindRefund,
     Incoming,
     Instant,
     ListDocuments,
     ListPayments,
     ListRefunds,
+    LoadDocument,
     Outgoing,
     PaymentOf,
     RefundsOf,
@@ -34,6 +36,7 @@ from moneyback.dialects.maverick.bodies import Wrong
 from moneyback.dialects.maverick.captured import RECORD, Capture
 from moneyback.dialects.maverick.filters import COLUMNS, Group, Narrowed, narrowed, read_filter
 from moneyback.dialects.maverick.objects import (
+    LAST_FOUR_UNSTATED,
     Alone,
     Ongoing,
     alone_record,
@@ -44,18 +47,20 @@ from moneyback.dialects.maverick.objects import (
     release_record,
     terminal_of,
 )
-from moneyback.dialects.maverick.paging import Asked, Key, Row, Source, asked_page, envelope_of, key_of, read_page
+from moneyback.dialects.maverick.paging import Asked, Key, Row, Source, Walk, asked_page, envelope_of, key_of, read_page
 from moneyback.dialects.maverick.parts import total
 from moneyback.dialects.maverick.references import NAMED
 from moneyback.dialects.maverick.schemas import PAGE_OR_ERROR, RECORD_OR_ERROR
 from moneyback.dialects.maverick.server import Found, find, find_to_read, of_document, refused
-from moneyback.dialects.maverick.wire import NOT_FOUND, SHOWN, invalid, settings_of, stamp, written
+from moneyback.dialects.maverick.wire import CURRENCY, NOT_FOUND, SHOWN, invalid, settings_of, stamp, written
 
 LOOKED_AT_MAX: Final = 200_000
 """Records that one request may look at one by one."""
 TOO_MANY: Final = invalid("There are too many records to look through: narrow the filter by createdOn.")
 _CHUNK: Final = 500
 _SAME_NAME_MAX: Final = 100
+_FEW: Final = 2_000
+"""So many documents of some types are read by their types; more are read among all others."""
 _OTHERS: Final = ("Capture", "CardAuthentication", "GenerateToken", "Return")
 """Types of the records that are documents. Those Returns are reversals; of captured money they are refunds."""
 
@@ -146,10 +151,24 @@ def _found(row: Row) -> Generator[Ask, Any, Found | None]:
             return (yield from of_document(row))
 
 
-def _sources(narrow: Narrowed, now: datetime, *, ascending: bool) -> Generator[Ask, Any, tuple[Source, ...]]:
-    """Where the records are that a filter lets through. What is made from now on is not among them."""
+def _sources(
+    narrow: Narrowed, now: datetime, *, ascending: bool, mixed: bool = False
+) -> Generator[Ask, Any, tuple[Source, ...]]:
+    """Where the records are that a filter lets through. What is made from now on is not among them.
+
+    `mixed`: documents of other types may lie among them. All of them can be read on from anywhere at the same cost,
+    those of a type cannot.
+    """
     until = now if narrow.until is None else min(now, narrow.until)
-    between: dict[str, Any] = {"created_from": narrow.since, "created_to": until, "ascending": ascending}
+    between: dict[str, Any] = {
+        "created_from": narrow.since,
+        "created_to": until,
+        "match": narrow.documents,
+        "amount_from": narrow.least,
+        "amount_to": narrow.most,
+        "amount_in": CURRENCY,
+        "ascending": ascending,
+    }
     asks: list[ListPayments | ListRefunds | ListDocuments] = []
     of: dict[str, Any] = {}
     if narrow.parent is not None:
@@ -160,13 +179,13 @@ def _sources(narrow: Narrowed, now: datetime, *, ascending: bool) -> Generator[A
         between["payment"] = parent.id
     elif narrow.has("Auth"):
         asks.append(ListPayments(**between))
-    if narrow.has("Return"):
-        asks.append(ListRefunds(**between))
+    if narrow.has("Return") and narrow.states != frozenset():
+        states, changed = narrow.states or frozenset(), (narrow.changed_since, narrow.changed_until)
+        asks.append(ListRefunds(**between, states=states, updated_from=changed[0], updated_to=changed[1]))
     if narrow.types is None:
         asks.append(ListDocuments(kind=RECORD, match=of, ascending=ascending))
     else:
-        kinds = [kind for kind in _OTHERS if kind in narrow.types]
-        asks += [ListDocuments(kind=RECORD, match={**of, "type": kind}, ascending=ascending) for kind in kinds]
+        asks += yield from _documents(narrow.types, of, ascending=ascending, mixed=mixed)
     sources = []
     for ask in asks:
         source = Source(ask, (yield Total(ask)))
@@ -174,6 +193,21 @@ def _sources(narrow: Narrowed, now: datetime, *, ascending: bool) -> Generator[A
             source = yield from source.between(narrow.since, narrow.until)
         sources.append(source)
     return tuple(each for each in sources if each.size)
+
+
+def _documents(
+    types: frozenset[str], of: Mapping[str, Any], *, ascending: bool, mixed: bool
+) -> Generator[Ask, Any, list[ListDocuments]]:
+    typed = [
+        ListDocuments(kind=RECORD, match={**of, "type": kind}, ascending=ascending) for kind in _OTHERS if kind in types
+    ]
+    if mixed and not of:
+        found = 0
+        for each in typed:
+            found += yield Total(each)
+        if found > _FEW:
+            return [ListDocuments(kind=RECORD, ascending=ascending)]
+    return typed
 
 
 # --- what is looked up -----------------------------------------------------------------------------------------------
@@ -240,29 +274,43 @@ def columns_of(record: Mapping[str, Any], source: str | None = None) -> dict[str
 
 # --- what is searched ------------------------------------------------------------------------------------------------
 
-Place = tuple[Key, int, int]
-"""A row that was let through: its key, its source, its place there."""
+Place = tuple[Key, FindPayment | FindRefund | LoadDocument]
+"""A row that was let through: its key, and how it is found again."""
 
 
 def _page_searched(narrow: Narrowed, asked: Asked, now: datetime) -> Generator[Ask, Any, Page | None]:
-    """Every record is looked at, and only the page's own are kept. None: there are too many."""
-    sources = yield from _sources(narrow, now, ascending=True)  # what is added meanwhile comes last
+    """Every record that is left is looked at, and only the page's own are made. None: there are too many."""
+    # Oldest first: what is added meanwhile comes last.
+    sources = yield from _sources(narrow, now, ascending=True, mixed=True)
     if sum(each.size for each in sources) > LOOKED_AT_MAX:
         return None
     places: list[Place] = []
-    for number, source in enumerate(sources):
-        for offset in range(0, source.size, _CHUNK):
-            rows = yield from source.read(offset, _CHUNK)
-            for place, row in enumerate(rows, offset):
+    for source in sources:
+        walk = Walk(source, _CHUNK)
+        while rows := (yield from walk.chunk()):
+            for row in rows:
+                if isinstance(row, Mapping) and not narrow.has(row["type"]):
+                    continue
                 if (yield from _is_wanted(row, narrow.rest, now)):
-                    places.append((key_of(row), number, place))
+                    place = key_of(row), _finding(row)
+                    places.append(place)
     page = asked.within(len(places))
-    places.sort(reverse=not asked.ascending)
+    places.sort(key=lambda place: place[0], reverse=not asked.ascending)
     items = []
-    for _, number, place in places[page.offset : page.offset + page.per_page]:
-        for row in (yield from sources[number].read(place, 1)):
-            items += yield from _record_of(row, now)
+    for _, finding in places[page.offset : page.offset + page.per_page]:
+        row = yield finding
+        items += yield from _record_of(row, now)
     return len(places), page, items
+
+
+def _finding(row: Row) -> FindPayment | FindRefund | LoadDocument:
+    match row:
+        case Payment():
+            return FindPayment(row.dialect_id)
+        case Refund():
+            return FindRefund(row.dialect_id)
+        case _:
+            return LoadDocument(RECORD, str(row["id"]))
 
 
 _OF_AN_ORIGINAL: Final = frozenset(
@@ -272,6 +320,8 @@ _OF_AN_ORIGINAL: Final = frozenset(
 _OF_A_REFUND: Final = frozenset(COLUMNS) - {"terminal.id", "parent.id", "card.number", "level"}
 _OF_A_CAPTURE: Final = _OF_AN_ORIGINAL | {"updatedOn"}
 """What can be said of a child without its payment."""
+_OF_ALONE: Final = _OF_AN_ORIGINAL | {"card.name", "card.number", "updatedOn"}
+"""What can be said of a card authentication or a token without the whole of its record."""
 
 
 def _is_wanted(row: Row, wanted: Group, now: datetime) -> Generator[Ask, Any, bool]:
@@ -285,6 +335,8 @@ def _is_wanted(row: Row, wanted: Group, now: datetime) -> Generator[Ask, Any, bo
             return wanted.allows(_NOTHING | _refund_columns(row))
         case Mapping() if row["type"] == "Capture" and needed <= _OF_A_CAPTURE:
             return wanted.allows(_NOTHING | _capture_columns(row))
+        case Mapping() if "payment" not in row and needed <= _OF_ALONE:
+            return wanted.allows(_NOTHING | _alone_columns(row))
         case _:
             found = yield from _found(row)
     if found is None:
@@ -327,6 +379,20 @@ def _capture_columns(kept: Mapping[str, Any]) -> dict[str, Any]:
         "createdOn": stamp(datetime.fromisoformat(kept["at"])),
         "terminal.id": kept["terminal_id"],
         "amount": Decimal(written(kept["amount"], kept["currency"])),
+    }
+
+
+def _alone_columns(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": int(kept["id"]),
+        "type": kept["type"],
+        "createdOn": stamp(datetime.fromisoformat(kept["at"])),
+        "externalId": kept.get("externalId"),
+        "source": kept.get("source"),
+        "terminal.id": int(kept["terminal_id"]),
+        "amount": Decimal(0),
+        "card.name": kept["card"].get("name"),
+        "card.number": kept["card"].get("number", LAST_FOUR_UNSTATED),
     }
 
 

@@ -136,7 +136,7 @@ CHARGE_BODY: Final = {
             "properties": {
                 **dict.fromkeys(("subtotal", "tax", "discounts", "shipping"), _PART),
                 **dict.fromkeys(("id", "date", "invoice", "description", "poNumber"), _TEXT),
-                "items": {"type": "array"},
+                "items": {"type": "array", "items": {"type": "object"}},
             },
         },
     },

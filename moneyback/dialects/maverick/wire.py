@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True):
     duplicate_window_s: int = 0
     lenient_filters: bool = False
     error_code: Literal["status", 0] = "status"
+    webhook_on_refund: Literal["refund", "create"] = "refund"
 
 
 DEFAULTS: Final = Settings()

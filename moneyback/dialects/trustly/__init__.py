@@ -9,11 +9,12 @@ from typing import Final
 
 from moneyback.core.payment import Capabilities, Payment
 from moneyback.dialect import Dialect
-from moneyback.dialects.trustly import captures, establish, lists, payments, refunds, transactions
+from moneyback.dialects.trustly import captures, customers, establish, lists, payments, refunds, transactions
 from moneyback.dialects.trustly.client import CLIENT
 from moneyback.dialects.trustly.records import original_type
 from moneyback.dialects.trustly.sandbox import SAMPLES, payment_document
 from moneyback.dialects.trustly.server import SENTENCES, fault, presented
+from moneyback.dialects.trustly.telling import tell
 from moneyback.dialects.trustly.wire import CHECKS_ONLY, DIALECT_NAME, minimum
 
 
@@ -39,6 +40,7 @@ DIALECT: Final = Dialect(
         *captures.ROUTES,
         *establish.ROUTES,
         *payments.ROUTES,
+        *customers.ROUTES,
     ),
     presented=presented,
     fault=fault,
@@ -46,12 +48,15 @@ DIALECT: Final = Dialect(
     precedence=tuple(SENTENCES),
     base_path="/api/v1",
     payment_document=payment_document,
+    natively=lambda _payment, _reference: {},
+    tell=tell,
+    endpoints=True,
     samples=SAMPLES,
     client=CLIENT,
     scrub=(
         *("authorization", "accessKey", "access_key", "requestSignature", "signature", "splitToken", "token"),
         # Bank login and payer: a whole object is one name. `address` and `customer` are the payer's.
-        *("account", "accountNumber", "routingNumber", "iban", "customer", "address", "fingerprint", "ip"),
+        *("account", "accountNumber", "routingNumber", "iban", "customer", "customers", "address", "fingerprint", "ip"),
         *("beneficiary", "beneficiaryAccount", "beneficiaryAccount.accountNumber", "beneficiaryAccount.iban"),
         *("account.accountNumber", "account.routingNumber", "account.iban", "account.name", "account.token"),
         *("customer.name", "customer.email", "customer.phone", "customer.taxId", "customer.dateOfBirth"),

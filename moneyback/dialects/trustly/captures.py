@@ -16,14 +16,12 @@ import msgspec
 from moneyback.core.commands import Sighting
 from moneyback.core.money import BadAmount
 from moneyback.core.payment import Condition, Payment, PaymentKind
-from moneyback.core.refund import Refund
 from moneyback.dialect import (
     AddPayment,
     Ask,
     Caller,
     Conversation,
     FindPayment,
-    FindRefund,
     Incoming,
     Instant,
     LoadDocument,
@@ -56,7 +54,7 @@ from moneyback.dialects.trustly.server import (
     text_in,
     unknown,
 )
-from moneyback.dialects.trustly.standing import COMPLETES_AFTER, children_of, family_of, order_of, stand
+from moneyback.dialects.trustly.standing import COMPLETES_AFTER, children_of, family_of, order_of, refund_named, stand
 from moneyback.dialects.trustly.transactions import token_refused
 from moneyback.dialects.trustly.wire import PaymentType, Status, Type, amount_in, minimum
 
@@ -136,7 +134,7 @@ def _make(call: Call, incoming: Incoming, caller: Caller) -> Conversation:
         return invalid(str(bad))
     parent: Payment | None = yield FindPayment(number)
     if parent is None:
-        refund: Refund | None = yield FindRefund(number)
+        refund = yield from refund_named(number)
         return unknown(number) if refund is None else invalid(_of_wrong_type(call, Type.REFUND))
     parent = yield from stand(parent)
     if (refused := _not_usable(call, parent) or token_refused(wanted.token)) is not None:

@@ -1,13 +1,11 @@
 """Establish: a payment begins, with a consumer's authorisation at their bank. The sandbox's consumer always agrees.
 
 Trustly answers with the address of its bank login. Here it is the merchant's own return address, signed as if the
-consumer had come back from there. Who the consumer is and where their account is kept, is not.
+consumer had come back from there. Who the consumer is and where they have their account is not kept.
 """
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -20,8 +18,9 @@ from moneyback.core.money import BadAmount, currency, to_major
 from moneyback.core.payment import Condition, Payment
 from moneyback.dialect import AddPayment, Caller, Conversation, Incoming, Instant, Outgoing, Route
 from moneyback.dialects.trustly.captures import is_used
+from moneyback.dialects.trustly.customers import Stated, customer_in, keep
 from moneyback.dialects.trustly.objects import merchant_id
-from moneyback.dialects.trustly.records import original_status, original_type
+from moneyback.dialects.trustly.records import CUSTOMER_IDS, original_status, original_type
 from moneyback.dialects.trustly.schemas import ESTABLISH_DATA, ESTABLISH_REQUEST
 from moneyback.dialects.trustly.server import (
     ACCEPTS,
@@ -36,6 +35,7 @@ from moneyback.dialects.trustly.server import (
     reference_in,
     text_in,
 )
+from moneyback.dialects.trustly.signatures import signature
 from moneyback.dialects.trustly.standing import COMPLETES_AFTER
 from moneyback.dialects.trustly.wire import PaymentType, Type, amount_in, minimum
 
@@ -66,7 +66,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     texts: Mapping[str, str]  # description, returnUrl, cancelUrl, notificationUrl: the ones that are there
-    customer: str | None  # the merchant's own id of the consumer
+    customer: Stated | None
     account: Mapping[str, Any]
     access_id: str | None
     refusal: Code | None
@@ -85,17 +85,18 @@ def establish(incoming: Incoming, caller: Caller) -> Conversation:
     if (yield from is_used(wanted.reference, caller)):
         return problem(Code.DUPLICATE_REQUEST, "The request repeats another one and is ignored")
     now: datetime = yield Instant()
+    customer = None if wanted.customer is None else (yield from keep(wanted.customer, caller, now))
     payment: Payment = yield AddPayment(
         amount=wanted.amount,
         currency=wanted.currency,
         status=Condition.AUTHORIZED.value,
         method="pay" if wanted.payment_type is PaymentType.INSTANT else "authorization",
-        document=document(wanted, now),
+        document=document(wanted, customer, now),
     )
     return Outgoing(body=established(wanted, payment, incoming, caller))
 
 
-def document(wanted: Wanted, now: datetime) -> Mapping[str, Any]:
+def document(wanted: Wanted, customer: Mapping[str, Any] | None, now: datetime) -> Mapping[str, Any]:
     """What the first record of a payment remembers."""
     instant = wanted.payment_type is PaymentType.INSTANT
     facts: dict[str, Any] = {
@@ -103,8 +104,8 @@ def document(wanted: Wanted, now: datetime) -> Mapping[str, Any]:
         "paymentType": str(wanted.payment_type.value),
         **{name: text for name, text in wanted.texts.items() if name != "notificationUrl"},
     }
-    if wanted.customer is not None:
-        facts["externalId"] = wanted.customer
+    if customer is not None:
+        facts |= {name: customer[name] for name in CUSTOMER_IDS if name in customer}
     if wanted.account:
         facts["account"] = wanted.account
     kept: dict[str, Any] = {
@@ -167,12 +168,6 @@ def return_address(wanted: Wanted, payment: Payment, incoming: Incoming) -> str:
     return address + hash_ + fragment
 
 
-def signature(access_key: str, text: str, digest: str = "sha1") -> str:
-    """The HMAC of an address without its `requestSignature` (provider docs: Validate the redirect signature),
-    or of the members of a notification."""
-    return b64encode(hmac.digest(access_key.encode(), text.encode(), digest)).decode()
-
-
 # --- what arrives ----------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +196,7 @@ def parse(incoming: Incoming) -> Wanted:
         amount=_amount(body, code, kind),
         currency=code,
         texts=texts,
-        customer=text_in(body, "customer.externalId"),
+        customer=customer_in(body),
         account=account_in(body),
         access_id=text_in(body, "accessId"),
         refusal=_test_account(body),

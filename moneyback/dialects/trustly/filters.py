@@ -62,8 +62,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def plain(self) -> bool:
         """Whether nothing but a span of creation is asked for."""
+        return not self.numbers and self.of_types
+
+    @property
+    def of_types(self) -> bool:
+        """Whether nothing but types of transactions and a span of creation is asked for."""
         others = set(self.times) - {"createdAt.start", "createdAt.end"}
-        return not (self.texts or self.numbers or self.switches or self.money or others)
+        return set(self.numbers) <= {"transactionType"} and not (self.texts or self.switches or self.money or others)
 
 
 def parse(query: Iterable[tuple[str, str]], known: Known) -> Query:

@@ -5,7 +5,7 @@ It is how a client learns whether a refund whose answer it lost was made: by the
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -21,6 +21,7 @@ from moneyback.dialect import (
     Caller,
     Conversation,
     FindPayment,
+    FindRefund,
     Incoming,
     ListPayments,
     ListRefunds,
@@ -28,12 +29,15 @@ from moneyback.dialect import (
     PaymentOf,
     RefundsOf,
     Route,
+    Total,
 )
 from moneyback.dialects.trustly import pages
 from moneyback.dialects.trustly.filters import Known, Query, matches, parse
 from moneyback.dialects.trustly.objects import list_enum, merchant_id, transaction
 from moneyback.dialects.trustly.records import (
+    REVERSE_PREFIX,
     SANDBOX_BANK,
+    SANDBOX_IP,
     Family,
     Record,
     alone,
@@ -54,7 +58,35 @@ from moneyback.dialects.trustly.wire import CHECKS_ONLY, Type
 
 NEWEST: Final = 1000
 """Of payments and of refunds, when a list is asked for by its times of change: only these are put in that order."""
-GIVEN_BACK: Final = frozenset({Type.REFUND, Type.RECLAIM})
+EVERY: Final = frozenset(each.value for each in Type)
+GIVEN_BACK: Final = frozenset({Type.REFUND.value, Type.RECLAIM.value})
+ORIGINALS: Final = EVERY - GIVEN_BACK - {Type.REVERSE.value}
+
+
+def of_types(types: Iterable[int]) -> tuple[Mapping[str, Any], ...]:
+    """Documents of records of these types, which a document may hold as a number or as text."""
+    return tuple({"transactionType": form} for each in sorted(types) for form in (str(each), each))
+
+
+DEPOSITS: Final = of_types([Type.DEPOSIT.value])
+"""Payments whose refunds are reclaims."""
+DOCUMENTED: Final[Mapping[str, Callable[[str], tuple[Mapping[str, Any], ...]]]] = {
+    "payment.merchantReference": lambda text: (
+        {"payment": {"merchantReference": text}},
+        {"merchantReference": text},
+    ),
+    "payment.description": lambda text: ({"payment": {"description": text}},),
+    "payment.customer.externalId": lambda text: ({"payment": {"externalId": text}},),
+    "ipAddr": lambda text: ({"ip": text},) if text != SANDBOX_IP else (),
+}
+"""What a text is called in the documents of the payments it leads to; () where one that says nothing has it too."""
+
+
+def _without(listed: pages.Listed, match: tuple[Mapping[str, Any], ...]) -> Generator[Ask, Any, pages.Listed]:
+    """The rows that do not match. Where none does it is the whole list, whose places cost less to find."""
+    if not match or not (yield Total(replace(listed, match=match))):
+        return listed
+    return replace(listed, unlike=match)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,22 +172,85 @@ class Finder:
             return self._sorted(relatives)
         if query.order == "updatedAt":
             recent: list[Row] = []
-            for listed in self._lists():
+            for listed in (yield from self._lists()):
                 rows: tuple[Any, ...] = yield pages.newest(listed, NEWEST)
                 for each in rows:
                     recent += yield from self._matching(each)
             return self._sorted(recent)
-        return (yield from (self._plain() if query.plain else self._searched()))
+        whole = (yield from self._whole()) if query.of_types else None
+        if whole is None:
+            lists = yield from self._lists()
+            return (yield from pages.searched(lists, self._matching, query.start, query.count))
+        return (yield from self._plain(whole))
 
-    def _lists(self) -> tuple[pages.Listed, ...]:
-        """The engine's lists that may hold what is asked for."""
-        wanted = frozenset(self._query.numbers.get("transactionType", ()))
+    @property
+    def _types(self) -> frozenset[int]:
+        """The types that are asked for; all of them where none is named."""
+        return frozenset(self._query.numbers.get("transactionType", ())) or EVERY
+
+    # --- where to look -----------------------------------------------------------------------------------------------
+
+    def _lists(self) -> Generator[Ask, Any, tuple[pages.Listed, ...]]:
+        """The engine's lists that may hold what is asked for, narrowed to what an index leads to."""
+        payments, refunds = self._listed_payments(), self._listed_refunds()
         lists: list[pages.Listed] = []
-        if not wanted or wanted - GIVEN_BACK:
-            lists.append(self._listed_payments())
-        if not wanted or wanted & GIVEN_BACK:
-            lists.append(self._listed_refunds())
-        return tuple(lists)
+        named = yield from self._named()
+        if named is not None:
+            lists += named
+        else:
+            originals = self._types - GIVEN_BACK
+            narrow = not originals & {Type.CAPTURE, Type.REVERSE}  # a capture may not say that it is one
+            lists.append(replace(payments, match=of_types(originals)) if narrow else payments)
+            reclaims = self._types & GIVEN_BACK == {Type.RECLAIM}
+            lists.append(replace(refunds, match=DEPOSITS) if reclaims else refunds)
+        nothing = ListRefunds if not self._types & GIVEN_BACK else ListPayments if self._types <= GIVEN_BACK else ()
+        return tuple(each for each in lists if not isinstance(each, nothing))
+
+    def _named(self) -> Generator[Ask, Any, list[pages.Listed] | None]:
+        """The lists of the payments that a text leads to, and of their refunds; None where no text does."""
+        texts, payments, refunds = self._query.texts, self._listed_payments(), self._listed_refunds()
+        if (number := texts.get("paymentProviderTransaction.paymentProviderTransactionId")) is not None:
+            refund: Refund | None = yield FindRefund(number)
+            lists = yield from self._of_number(number.removeprefix(REVERSE_PREFIX))
+            lists += yield from self._of_number(number)
+            return lists + ([replace(refunds, payment=refund.payment)] if refund is not None else [])
+        for name, match in DOCUMENTED.items():
+            if name in texts and (found := match(texts[name])):
+                lists = [replace(payments, match=found), replace(refunds, match=found)]
+                if name == "payment.merchantReference":  # else it is the order, else the payment's own id
+                    order = texts[name]
+                    lists += [replace(payments, order=order), replace(refunds, order=order)]
+                    lists += yield from self._of_number(order)
+                return lists
+        return None
+
+    def _of_number(self, number: str) -> Generator[Ask, Any, list[pages.Listed]]:
+        """The payment with this id as a list of the moment it came in, and its refunds."""
+        payment: Payment | None = yield FindPayment(number)
+        if payment is None:
+            return []
+        at = payment.created_at
+        moment = replace(self._listed_payments(), created_from=at, created_to=at)
+        return [moment, replace(self._listed_refunds(), payment=payment.id)]
+
+    def _whole(self) -> Generator[Ask, Any, list[pages.Listed] | None]:
+        """The lists whose every row is shown, where there are such: their places are known without being read."""
+        originals, given = self._types - GIVEN_BACK, self._types & GIVEN_BACK
+        if self._query.plain:
+            return [self._listed_payments(), self._listed_refunds()]
+        if Type.REVERSE in originals:
+            return None
+        lists: list[pages.Listed] = []
+        payments, refunds = self._listed_payments(), self._listed_refunds()
+        if Type.CAPTURE in originals:
+            lists.append((yield from _without(payments, of_types(ORIGINALS - originals))))
+        elif originals:
+            lists.append(replace(payments, match=of_types(originals)))
+        if given == {Type.RECLAIM}:
+            lists.append(replace(refunds, match=DEPOSITS))
+        elif given:
+            lists.append((yield from _without(refunds, DEPOSITS if given == {Type.REFUND} else ())))
+        return lists
 
     def _listed_payments(self) -> ListPayments:
         begin, end = self._query.created
@@ -165,19 +260,21 @@ class Finder:
         begin, end = self._query.created
         return ListRefunds(created_from=begin, created_to=end, ascending=self._query.ascending)
 
-    def _plain(self) -> Generator[Ask, Any, list[Row]]:
-        """Without filters every row is shown, so that places are known without looking at what comes before."""
-        payments, refunds = self._listed_payments(), self._listed_refunds()
-        count = self._query.count
-        places = yield from pages.split(payments, refunds, self._query.start)
-        if places is None or not count:
+    def _plain(self, lists: list[pages.Listed]) -> Generator[Ask, Any, list[Row]]:
+        """Where every row is shown, places are known without looking at what comes before."""
+        start, count = self._query.start, self._query.count
+        if not count:
             return []
-        lists = replace(payments, offset=places[0]), replace(refunds, offset=places[1])
-        return (yield from pages.searched(lists, self._matching, 0, count, chunk=count))
-
-    def _searched(self) -> Generator[Ask, Any, list[Row]]:
-        query = self._query
-        return (yield from pages.searched(self._lists(), self._matching, query.start, query.count))
+        if len(lists) == 1:
+            lists = [replace(lists[0], offset=start)]
+        elif lists:
+            payments, refunds = lists
+            assert isinstance(payments, ListPayments) and isinstance(refunds, ListRefunds)
+            places = yield from pages.split(payments, refunds, start)
+            if places is None:
+                return []
+            lists = [replace(payments, offset=places[0]), replace(refunds, offset=places[1])]
+        return (yield from pages.searched(tuple(lists), self._matching, 0, count, chunk=count))
 
     # --- what belongs to one payment ---------------------------------------------------------------------------------
 

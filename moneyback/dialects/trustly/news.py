@@ -11,22 +11,16 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
 from moneyback.dialect import Forged, Heard, Notification
-from moneyback.dialects.trustly.establish import signature
+from moneyback.dialects.trustly.signatures import SIGNED_BY, Pairs, signature, signed_text
 from moneyback.dialects.trustly.wire import Type
 
-SIGNED_BY: Final[Mapping[str, str]] = MappingProxyType({"": "sha1", "HmacSHA1:": "sha1", "HmacSHA512:": "sha512"})
-"""What stands before a signature, and its digest; nothing means the default (provider docs: Validate the notification
-signature)."""
 GIVEN_BACK: Final = frozenset({str(Type.REFUND.value), str(Type.RECLAIM.value)})
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 def hear(notification: Notification, credentials: Mapping[str, str]) -> Heard:
@@ -86,8 +80,7 @@ def _is_genuine(notification: Notification, pairs: Pairs, credentials: Mapping[s
     notification signature). There is no time in it: an event may be repeated by anybody who saw it."""
     user, said = _basic(notification.headers.get("authorization", ""))
     prefix = next((each for each in SIGNED_BY if each and said.startswith(each)), "")
-    text = "&".join(f"{name}={value}" for name, value in pairs)
-    expected = signature(credentials["access_key"], text, SIGNED_BY[prefix])
+    expected = signature(credentials["access_key"], signed_text(pairs), SIGNED_BY[prefix])
     is_ours = hmac.compare_digest(user.encode(), credentials["access_id"].encode())
     return hmac.compare_digest(said.removeprefix(prefix).encode(), expected.encode()) and is_ours
 

@@ -12,6 +12,7 @@ from moneyback.core.money import currency, to_major
 from moneyback.dialect import Caller
 from moneyback.dialects.trustly.kept import PLAIN
 from moneyback.dialects.trustly.records import (
+    CUSTOMER_IDS,
     SANDBOX_ACCOUNT,
     SANDBOX_BANK,
     SANDBOX_MERCHANT,
@@ -139,6 +140,9 @@ def payment_object(family: Family, caller: Caller, enum: Enum) -> dict[str, Any]
         "paymentFlow": 1,
         **{name: facts[name] for name in ("description", "returnUrl", "cancelUrl") if name in facts},
     }
+    if "customerId" in facts:
+        known = {name: facts[name] for name in CUSTOMER_IDS if name in facts}
+        ours["customer"] = {"merchantId": merchant, **known}
     return _as_shown(ours, facts["shown"], enum) if "shown" in facts else ours
 
 

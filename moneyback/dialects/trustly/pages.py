@@ -1,6 +1,6 @@
-"""Pages of lists by age, made of payments and refunds: exact where nothing is filtered, else searched.
+"""Pages of lists by age, made of payments and refunds: exact where every row is shown, else searched.
 
-What comes before a page without filters is not read. Filters are held against the records themselves, a bounded
+What comes before a page that shows every row is not read. Filters are held against the records themselves, a bounded
 number of them for one request; what lies beyond is an error, because a list with gaps would say too little.
 """
 
@@ -75,7 +75,7 @@ def first(one: Source | None, other: Source | None, *, ascending: bool) -> bool:
     """Whether `one` comes before `other`. Of the same moment, what was paid is older than what was given back."""
     if one is None or other is None:
         return one is not None
-    mine, theirs = ((each.created_at, isinstance(each, Refund)) for each in (one, other))
+    mine, theirs = ((each.created_at, isinstance(each, Refund), each.id) for each in (one, other))
     return mine <= theirs if ascending else mine >= theirs
 
 
@@ -86,10 +86,14 @@ def searched(
     count: int,
     chunk: int = CHUNK,
 ) -> Generator[Ask, Any, list[T]]:
-    """`count` of what `matching` makes of the rows of both lists by age, `start` of them left out. Raises TooMany."""
+    """`count` of what `matching` makes of the rows of all lists by age, `start` of them left out. Raises TooMany.
+
+    A row that lies in several lists is met once.
+    """
     sources = [Search(each, chunk) for each in lists]
     ascending = any(each.ascending for each in lists)
     found: list[T] = []
+    last: Source | None = None
     seen, left = 0, start
     while len(found) < count:
         chosen: Search | None = None
@@ -103,7 +107,11 @@ def searched(
         seen += 1
         if seen > SEARCHED_MAX:
             raise TooMany
-        made = yield from matching(chosen.take())
+        row = chosen.take()
+        if last is not None and last.id == row.id:
+            continue
+        last = row
+        made = yield from matching(row)
         skipped = min(left, len(made))
         left -= skipped
         found += made[skipped:]

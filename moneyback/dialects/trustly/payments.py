@@ -85,7 +85,7 @@ KNOWN: Final = Known(
         "updatedAt": lambda row: updated_at(row.family),
     },
 )
-"""The documented filters (provider docs: OpenAPI, list payments). Customers are not kept."""
+"""The documented filters (provider docs: OpenAPI, list payments). Bank accounts and names are not kept."""
 
 
 def updated_at(family: Family) -> Any:

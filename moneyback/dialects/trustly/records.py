@@ -27,6 +27,8 @@ from moneyback.dialects.trustly.wire import (
     Type,
 )
 
+CUSTOMER_IDS: Final = ("customerId", "externalId")
+"""Of the customer a payment remembers these."""
 SANDBOX_IP: Final = "192.0.2.10"
 SANDBOX_MERCHANT: Final = "1002463580"
 SANDBOX_BANK: Final[Mapping[str, Any]] = MappingProxyType(
@@ -197,7 +199,7 @@ def refund_record(refund: Refund, payment: Payment, status: Status | None = None
         status=status,
         code=_bank_code(refund.provider_code) or PROVIDER_CODES[status],
         description=refund.message or status.message,
-        reference=refund.request.get("merchantReference") or payment_reference(payment),
+        reference=refund.request.get("merchantReference") or refund.reference or payment_reference(payment),
         created_at=refund.created_at,
         processed_at=done,
         completed_at=done,

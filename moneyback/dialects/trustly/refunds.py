@@ -1,6 +1,6 @@
 """Giving money back: refunds of captures and instant payments, and reclaims of deposits, which are their mirror image.
 
-A refund is answered at once, as pending: Trustly settles with the bank days later, and tells nobody in between.
+A refund is answered at once, as pending: Trustly settles with the bank days later, and tells of it by events.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import msgspec
 from moneyback.core.commands import Admitted, Joined
 from moneyback.core.money import BadAmount
 from moneyback.core.payment import Asked, Payment
-from moneyback.core.refund import Refund
 from moneyback.core.refusals import Refusal
-from moneyback.dialect import AskRefund, Caller, Conversation, FindPayment, FindRefund, Incoming, Outgoing, Route
+from moneyback.dialect import AskRefund, Caller, Conversation, FindPayment, Incoming, Outgoing, Route
 from moneyback.dialects.trustly.objects import answer
 from moneyback.dialects.trustly.records import original_type, payment_reference, refund_record
 from moneyback.dialects.trustly.schemas import RECLAIM_REQUEST, REFUND_REQUEST, TRANSACTION
@@ -30,7 +29,7 @@ from moneyback.dialects.trustly.server import (
     reference_in,
     unknown,
 )
-from moneyback.dialects.trustly.standing import complete, family_of
+from moneyback.dialects.trustly.standing import complete, family_of, refund_named
 from moneyback.dialects.trustly.wire import Status, Type, amount_minor
 
 REFUNDED: Final = (Type.CAPTURE, Type.PAY)
@@ -95,8 +94,7 @@ def _give_back(incoming: Incoming, caller: Caller, kinds: tuple[Type, ...], done
 
 
 def _not_an_original(number: str, done: str) -> Conversation:
-    refund: Refund | None = yield FindRefund(number)
-    if refund is None:
+    if (yield from refund_named(number)) is None:
         return unknown(number)
     return invalid(f"Transaction type {Type.REFUND.value} cannot be {done}")
 

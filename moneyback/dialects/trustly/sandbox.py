@@ -15,7 +15,7 @@ from moneyback.core.payment import Payment
 from moneyback.dialect import AddPayment, Presented, Samples
 from moneyback.dialects.trustly.kept import kept
 from moneyback.dialects.trustly.received import SUMS
-from moneyback.dialects.trustly.records import SANDBOX_MERCHANT, original_record
+from moneyback.dialects.trustly.records import CUSTOMER_IDS, SANDBOX_MERCHANT, original_record
 from moneyback.dialects.trustly.wire import PaymentType, Status, Type
 
 ACCESS_ID_LENGTH: Final = 20
@@ -34,7 +34,7 @@ FAILURES: Final = tuple(
 PAYMENT_TYPES: Final = tuple(str(each.value) for each in PaymentType)
 TEXTS: Final = ("merchantReference", "ip", "originalTransactionId", "authorization", "notificationUrl")
 TIMES: Final = ("completesAt", "expiresAt")
-FACTS: Final = ("merchantReference", "description", "returnUrl", "cancelUrl", "externalId")
+FACTS: Final = ("merchantReference", "description", "returnUrl", "cancelUrl", *CUSTOMER_IDS)
 ACCOUNT: Final = ("type", "profile", "lastFour")
 
 
@@ -125,9 +125,9 @@ def _sample(amount: int, reference: str, kind: Type = Type.CAPTURE, status: str 
 
 
 def credentials(text: Callable[[int], str]) -> tuple[Presented, Mapping[str, Any]]:
-    """An access id and key, and the merchant they belong to."""
+    """An access id and key, and the merchant they belong to. Event notifications name the id, as their user."""
     presented = Presented(secret=text(ACCESS_KEY_LENGTH), user=text(ACCESS_ID_LENGTH))
-    return presented, {"merchant_id": SANDBOX_MERCHANT}
+    return presented, {"merchant_id": SANDBOX_MERCHANT, "access_id": presented.user}
 
 
 def section(

@@ -53,7 +53,11 @@ def _payment(enum: str) -> Schema:
             "updatedAt": _TIME,
             "recordVersion": _NUMBER,
             "paymentFlow": _NUMBER,
-        }
+            "customer": _object(
+                {"merchantId": _TEXT, "customerId": _TEXT, "externalId": _TEXT}, frozenset({"externalId"})
+            ),
+        },
+        frozenset({"customer"}),
     )
 
 
@@ -132,6 +136,21 @@ ESTABLISH_DATA: Final[Schema] = {
     },
     "required": ["merchantId", "paymentType", "transactionId", "merchantReference", "currency", "amount", "url"],
 }
+
+_CUSTOMER: Final[Schema] = _object(
+    {
+        "merchantId": _TEXT,
+        "customerId": _TEXT,
+        "externalId": {**_TEXT, "description": "The merchant's own id."},
+        **dict.fromkeys(("vip", "externalTier", "currency"), _TEXT),
+        "enrollDate": {"type": "integer", "minimum": 0},
+        "createdAt": _TIME,
+        "updatedAt": _TIME,
+    },
+    frozenset({"externalId", "vip", "externalTier", "currency", "enrollDate"}),
+)
+CUSTOMER: Final[Schema] = _object({"customer": _CUSTOMER})
+CUSTOMER_LIST: Final[Schema] = _object({"customers": {"type": "array", "items": _CUSTOMER}})
 
 REFRESH: Final[Schema] = _object({"refresh": _object({"processId": _TEXT})})
 
@@ -215,7 +234,10 @@ ESTABLISH_REQUEST: Final[Schema] = _request(
         "description": {"type": "string"},
         **dict.fromkeys(("returnUrl", "cancelUrl", "notificationUrl"), _ADDRESS),
         "requestSignature": {"type": "string", "description": "Taken, and not checked."},
-        "customer": {"type": "object", "description": "Only externalId is kept."},
+        "customer": {
+            "type": "object",
+            "description": "Kept: externalId, vip, externalTier, currency, enrollDate.",
+        },
         "account": {"type": "object", "description": "Only its kind and last four digits are kept."},
     },
     ("merchantReference",),

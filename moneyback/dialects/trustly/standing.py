@@ -9,15 +9,26 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from msgspec.structs import replace
 
 from moneyback.core.commands import Sighting
 from moneyback.core.payment import Condition, Payment
-from moneyback.core.refund import State
-from moneyback.dialect import Ask, FindPayment, Instant, ListPayments, SeePayment, release_of
+from moneyback.core.refund import Refund, State
+from moneyback.dialect import (
+    Ask,
+    FindPayment,
+    FindRefund,
+    Instant,
+    ListPayments,
+    PaymentOf,
+    RefundOf,
+    SeePayment,
+    release_of,
+)
 from moneyback.dialects.trustly.records import Family, alone, original_type, payment_type, root_of
-from moneyback.dialects.trustly.wire import PaymentType, Status, Type
+from moneyback.dialects.trustly.wire import DIALECT_NAME, PaymentType, Status, Type
 
 COMPLETES_AFTER: Final = timedelta(seconds=5)
 """From a capture, deposit or instant payment to the batch that completes it. The provider's sandbox takes five minutes
@@ -120,3 +131,29 @@ def children_of(root: Payment, kind: Type) -> Generator[Ask, Any, tuple[Payment,
             break
     own = tuple(each for each in found if root_of(each) == root.dialect_id and original_type(each) is kind)
     return (yield from stand_all(own))
+
+
+# --- which refund an id names ----------------------------------------------------------------------------------------
+
+
+def refund_named(number: str) -> Generator[Ask, Any, tuple[Refund, Payment] | None]:
+    """The refund with this id and what it gives back; None where nobody knows it here.
+
+    One that was asked for through another surface has the engine's own id, which is longer than Trustly's.
+    """
+    refund: Refund | None = yield FindRefund(number)
+    if refund is None:
+        refund = yield from _made_elsewhere(number)
+    if refund is None:
+        return None
+    payment: Payment = yield PaymentOf(refund.payment)
+    return (refund, payment) if payment.dialect == DIALECT_NAME else None
+
+
+def _made_elsewhere(number: str) -> Generator[Ask, Any, Refund | None]:
+    try:
+        id = UUID(hex=number)
+    except ValueError:
+        return None
+    refund: Refund | None = yield RefundOf(id)
+    return refund if refund is not None and refund.dialect_id == number else None

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from moneyback.core.payment import Condition, Payment
-from moneyback.core.refund import Refund, State
+from moneyback.core.refund import State
 from moneyback.core.refusals import Refusal
 from moneyback.dialect import (
     Caller,
     Conversation,
     FindPayment,
-    FindRefund,
     Incoming,
+    Instant,
     LeaveToProvider,
     NewId,
     NextNumber,
     Outgoing,
-    PaymentOf,
-    RefundOf,
     ReleasePayment,
     Route,
+    Tell,
     release_of,
 )
+from moneyback.dialects.trustly.events import REFRESHED, original_event
 from moneyback.dialects.trustly.objects import answer
 from moneyback.dialects.trustly.records import (
     REVERSE_PREFIX,
@@ -47,8 +48,9 @@ from moneyback.dialects.trustly.server import (
     text_in,
     unknown,
 )
-from moneyback.dialects.trustly.standing import family_of, stand
-from moneyback.dialects.trustly.wire import CHECKS_ONLY, DIALECT_NAME, Status
+from moneyback.dialects.trustly.standing import family_of, refund_named, stand
+from moneyback.dialects.trustly.telling import deliveries
+from moneyback.dialects.trustly.wire import CHECKS_ONLY, Status
 
 MESSAGE_MAX: Final = 40
 EXPIRED_TOKEN: Final = "ExpiredSplitToken"
@@ -68,29 +70,11 @@ def read_transaction(incoming: Incoming, caller: Caller) -> Conversation:
     if payment is not None:
         payment = yield from stand(payment)
         return (yield from _shown(original_record(payment), payment, caller))
-    refund: Refund | None = yield FindRefund(number)
-    if refund is not None:
-        payment_of: Payment = yield PaymentOf(refund.payment)
-        return (yield from _shown(refund_record(refund, payment_of), payment_of, caller))
+    found = yield from refund_named(number)
+    if found is not None:
+        return (yield from _shown(refund_record(*found), found[1], caller))
     returned = yield from _returned(number)
-    if returned is not None:
-        return (yield from _shown(reverse_record(returned), returned, caller))
-    return (yield from _made_natively(number, caller))
-
-
-def _made_natively(number: str, caller: Caller) -> Conversation:
-    """A refund that was made through another surface has the engine's own id, which is longer than Trustly's."""
-    try:
-        id = UUID(hex=number)
-    except ValueError:
-        return unknown(number)
-    refund: Refund | None = yield RefundOf(id)
-    if refund is None:
-        return unknown(number)
-    payment: Payment = yield PaymentOf(refund.payment)
-    if payment.dialect != DIALECT_NAME or refund.dialect_id != number:
-        return unknown(number)
-    return (yield from _shown(refund_record(refund, payment), payment, caller))
+    return unknown(number) if returned is None else (yield from _shown(reverse_record(returned), returned, caller))
 
 
 def _returned(number: str) -> Any:
@@ -122,7 +106,7 @@ def cancel_transaction(incoming: Incoming, caller: Caller) -> Conversation:
         return invalid(str(bad))
     payment: Payment | None = yield FindPayment(number)
     if payment is None:
-        refund: Refund | None = yield FindRefund(number)
+        refund = yield from refund_named(number)
         return unknown(number) if refund is None else invalid("A refund cannot be canceled")
     payment = yield from stand(payment)
     if payment.condition is Condition.CAPTURED:
@@ -163,8 +147,8 @@ def parse_cancel(body: object) -> None:
 # --- refreshing ------------------------------------------------------------------------------------------------------
 
 
-def refresh_transaction(incoming: Incoming, _caller: Caller) -> Conversation:
-    """Begin to fetch an authorisation's data anew. The sandbox has none that could be old."""
+def refresh_transaction(incoming: Incoming, caller: Caller) -> Conversation:
+    """Begin to fetch an authorisation's data anew. The sandbox has none that could be old, so it has ended at once."""
     number = incoming.arguments["transactionId"]
     try:
         token = text_in(parameters(incoming.body), "splitToken")
@@ -181,6 +165,9 @@ def refresh_transaction(incoming: Incoming, _caller: Caller) -> Conversation:
     if (refused := token_refused(token)) is not None:
         return refused
     process: UUID = yield NewId()
+    now: datetime = yield Instant()
+    for each in (yield from deliveries(original_event(REFRESHED, payment), payment, process, now, caller)):
+        yield Tell(id=f"refresh:{process}", delivery=each)
     return Outgoing(body={"refresh": {"processId": str(process)}})
 
 

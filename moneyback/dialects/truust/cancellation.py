@@ -33,8 +33,8 @@ from moneyback.dialects.truust.documents import Document
 from moneyback.dialects.truust.envelope import ENCODINGS
 from moneyback.dialects.truust.fields import TAG, Invalid, Wanted, missing, parse, wrong
 from moneyback.dialects.truust.objects import remembered
-from moneyback.dialects.truust.orders import cancelled, find_order, order_answer
-from moneyback.dialects.truust.payins import find_payin, payins_of, withdraw
+from moneyback.dialects.truust.orders import cancelled, find_order, order_answer, payins_of_order
+from moneyback.dialects.truust.payins import withdraw
 from moneyback.dialects.truust.refunds import credit_wallet, give_back, is_open, wait_for
 from moneyback.dialects.truust.schemas import CANCEL_REQUEST, ORDER_ANSWER, REIMBURSE_REQUEST
 from moneyback.dialects.truust.wallets import wallet_named
@@ -62,7 +62,7 @@ def cancel_order(incoming: Incoming, caller: Caller) -> Conversation:
     try:
         asked = parse(incoming, {"tag": TAG, "metadata": fields.mapping, "bankaccount_id": fields.integer})
         _check_cancellable(order)
-        payins = yield from _payins(order)
+        payins = yield from payins_of_order(order)
         refusal = yield from _refund_all(payins, asked, caller)
     except Invalid as bad:
         return invalid(bad.errors)
@@ -78,14 +78,6 @@ def _check_cancellable(order: Document) -> None:
         raise wrong("order", "The order is cancelled already.")
     if order["status"] == OrderStatus.RELEASED:
         raise wrong("order", "The order is released and can not be cancelled.")
-
-
-def _payins(order: Document) -> Generator[Ask, Any, list[Payment]]:
-    """All payins of an order, one that stands for its own order included."""
-    payins = yield from payins_of(str(order["id"]))
-    if not payins and (alone := (yield from find_payin(str(order["id"])))) is not None and alone.order is None:
-        payins = [alone]
-    return payins
 
 
 def _refund_all(
@@ -155,7 +147,7 @@ def _parse_reimbursement(incoming: Incoming, order: Document) -> dict[str, Any]:
 
 def _payin_meant(order: Document, number: int | None) -> Generator[Ask, Any, Payment]:
     """The payin that is named, or the only one that was paid. Raises Invalid."""
-    payins = yield from _payins(order)
+    payins = yield from payins_of_order(order)
     if number is not None:
         named = next((each for each in payins if each.dialect_id == str(number)), None)
         if named is None:

@@ -100,9 +100,12 @@ def parse(
 
 
 def fields_of(incoming: Incoming) -> Mapping[str, Any]:
-    """What a body says by name. Raises Invalid for one that is no object."""
+    """What a body says by name. Raises Invalid for one that is no object.
+
+    An empty list says nothing either: PHP clients write an empty body so, as JSON.
+    """
     body = incoming.body
-    if body is None:
+    if body is None or body == []:
         return {}
     if not isinstance(body, Mapping):
         raise wrong("body", "The body must be an object.")

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from hmac import compare_digest
 from html import escape
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import quote
+
+import segno
 
 from moneyback.core.payment import Payment
 from moneyback.dialect import ActFor, Ask, Caller, Conversation, Incoming, Outgoing, Route
@@ -21,7 +24,7 @@ from moneyback.dialects.truust.envelope import ENCODINGS
 from moneyback.dialects.truust.fields import Invalid
 from moneyback.dialects.truust.orders import accept, find_order, reject
 from moneyback.dialects.truust.payins import deny, find_payin, make_payin, pay, payable
-from moneyback.dialects.truust.schemas import PAGE_ANSWER, PAGE_REQUEST
+from moneyback.dialects.truust.schemas import CODE_ANSWER, PAGE_ANSWER, PAGE_REQUEST
 from moneyback.dialects.truust.wire import (
     OVER,
     TYPE_UNSTATED,
@@ -42,6 +45,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *",
     "Referrer-Policy": "no-referrer",
 }
+_CODE_SCALE: Final = 8
+"""Pixels of one of a code's squares, where whoever shows it asks for no other size."""
 _PAYING: Final = (("pay", "Pay"), ("decline", "Let the bank decline"), ("leave", "Leave"))
 _TAKING: Final = (("accept", "Accept"), ("reject", "Reject"))
 
@@ -129,6 +134,17 @@ def _type_of(order: Document) -> str:
     """The first type that a page can pay with."""
     allowed = [each.upper() for each in order.get("payin_types") or ()]
     return next((each for each in allowed if each != WALLET), TYPE_UNSTATED)
+
+
+def show_code(incoming: Incoming, caller: Caller) -> Conversation:
+    """GET /qr/{hash}: the address of the buyer's page as a picture, to be scanned from a till or a printed bill."""
+    order = yield from _linked_order(incoming, "buyer")
+    if order is None:
+        return NOT_FOUND
+    picture = segno.make(f"{incoming.base}/buyer/{incoming.arguments['hash']}", error="m", micro=False)
+    body = BytesIO()
+    picture.save(body, kind="svg", scale=_CODE_SCALE, light="white")
+    return Outgoing(body=body.getvalue(), headers=HEADERS, media_type="image/svg+xml")
 
 
 def show_order_to_seller(incoming: Incoming, caller: Caller) -> Conversation:
@@ -243,6 +259,15 @@ ROUTES: Final = (
     _answered("/direct/{hash}", answer_payin, "Pay a payin, let the bank decline, or leave"),
     _shown("/buyer/{hash}", show_order_to_buyer, "The page on which an order is paid"),
     _answered("/buyer/{hash}", answer_order_of_buyer, "Pay an order, let the bank decline, or leave"),
+    Route(
+        method="GET",
+        path="/qr/{hash}",
+        handle=show_code,
+        accepts=ENCODINGS,
+        summary="The address of the page on which an order is paid, as a QR code",
+        response_schema=CODE_ANSWER,
+        public=True,
+    ),
     _shown("/seller/{hash}", show_order_to_seller, "The page on which a seller accepts an order"),
     _answered("/seller/{hash}", answer_order_of_seller, "Accept or reject an order"),
 )

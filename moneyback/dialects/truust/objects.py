@@ -11,6 +11,7 @@ import msgspec
 
 from moneyback.core.payment import Condition, Payment
 from moneyback.core.refund import Refund
+from moneyback.dialects.truust.fields import TAG_LENGTH_MAX
 from moneyback.dialects.truust.kept import shown
 from moneyback.dialects.truust.wire import (
     LINKED,
@@ -150,6 +151,11 @@ def remembered(
         "tag": tag,
         "metadata": None if metadata is None else _encode(metadata).decode(),
     }
+
+
+def remembered_natively(payment: Payment, reference: str | None) -> dict[str, Any]:
+    """The same of a refund that was asked for natively: its client's reference is its tag, as far as a tag reaches."""
+    return remembered(payment, reference[:TAG_LENGTH_MAX] if reference else None, None)
 
 
 def refund_object(refund: Refund) -> dict[str, Any]:

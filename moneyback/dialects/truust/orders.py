@@ -44,6 +44,7 @@ from moneyback.dialects.truust.schemas import (
     ORDER_UPDATE,
     PAYIN_ANSWER,
 )
+from moneyback.dialects.truust.telling import Saying, Told, announce, said_of
 from moneyback.dialects.truust.wallets import account_currency, new_wallet
 from moneyback.dialects.truust.wire import (
     UNPAID,
@@ -53,6 +54,7 @@ from moneyback.dialects.truust.wire import (
     amount_text,
     is_number,
     major,
+    order_number,
     page_path,
     payin_status,
     time_text,
@@ -254,6 +256,15 @@ def find_order(name: str) -> Finding:
     return _seen_paid(order, payins)
 
 
+def order_of(payment: Payment) -> Finding:
+    """The order of a payin, also one that was registered under a text, which its number does not lead to."""
+    number = order_number(payment)
+    if payment.order in (None, str(number)):
+        return (yield from find_order(str(number)))
+    payins = yield from payins_of(payment.order or "")
+    return _from_payins(number, payins) if payins else None
+
+
 def _seen_paid(order: Document, payins: Sequence[Payment]) -> Document:
     """An order that looks unpaid, although a payin of it came in by another way than its page."""
     paid = [each for each in payins if each.condition is Condition.CAPTURED]
@@ -295,13 +306,22 @@ def read_payin_of(incoming: Incoming, caller: Caller) -> Conversation:
     order = yield from find_order(incoming.arguments["id"])
     if order is None:
         return NOT_FOUND
+    payins = yield from payins_of_order(order)
+    return (yield from answer(_meant(payins), incoming, caller)) if payins else NOT_FOUND
+
+
+def payins_of_order(order: Document) -> Generator[Ask, Any, list[Payment]]:
+    """All payins of an order, oldest first, one that stands for its own order included."""
     payins = yield from payins_of(str(order["id"]))
-    if not payins and (alone := (yield from find_payin(str(order["id"])))) is not None:
+    if not payins and (alone := (yield from find_payin(str(order["id"])))) is not None and alone.order is None:
         payins = [alone]
-    if not payins:
-        return NOT_FOUND
+    return payins
+
+
+def _meant(payins: Sequence[Payment]) -> Payment:
+    """The one that was paid, or else the newest."""
     paid = [each for each in payins if each.condition is Condition.CAPTURED]
-    return (yield from answer((paid or payins)[-1], incoming, caller))
+    return (paid or payins)[-1]
 
 
 _NUMBERS: Final = ("id", "buyer_id", "seller_id")
@@ -392,7 +412,24 @@ def _become(order: Document, status: OrderStatus, *times: str) -> Generator[Ask,
     at = time_text((yield Instant()))
     changed = {**order, "status": status.value, **dict.fromkeys(times, at)}
     yield SaveDocument(ORDER, str(order["id"]), changed)
+    yield from announce((_TOLD[status],), order["id"], _saying(changed))
     return changed
+
+
+_TOLD: Final[Mapping[OrderStatus, Told]] = MappingProxyType(
+    {
+        OrderStatus.ACCEPTED: Told.ESCROW_ACCEPTED,
+        OrderStatus.REJECTED: Told.ESCROW_REJECTED,
+        OrderStatus.RELEASED: Told.ESCROW_RELEASED,
+        OrderStatus.CANCELLED: Told.ESCROW_CANCELLED,
+    }
+)
+
+
+def _saying(order: Document) -> Saying:
+    """The order with its payin, where it has one."""
+    payins = yield from payins_of_order(order)
+    return (yield from said_of(order, _meant(payins) if payins else None))
 
 
 def cancelled(order: Document) -> Generator[Ask, Any, Document]:
@@ -440,7 +477,7 @@ def print_order(order: Document, incoming: Incoming, caller: Caller) -> Generato
         "shipping_amount": None,
         "buyer_link": incoming.base + page_path("buyer", caller.merchant, links.get("buyer", public), order["id"]),
         "seller_link": incoming.base + page_path("seller", caller.merchant, links.get("seller", public), order["id"]),
-        "qr_link": f"{incoming.base}/qr/{public}",
+        "qr_link": incoming.base + page_path("qr", caller.merchant, links.get("buyer", public), order["id"]),
         "status": order["status"],
         "sandbox": is_sandboxed(caller),
         "status_nicename": NICENAMES[OrderStatus(order["status"])],

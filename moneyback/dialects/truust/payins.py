@@ -45,6 +45,7 @@ from moneyback.dialects.truust.fields import Invalid, missing, parse, wrong
 from moneyback.dialects.truust.lists import Listing, Row, Rows, parse_listing
 from moneyback.dialects.truust.objects import newest, payin
 from moneyback.dialects.truust.schemas import NOTHING_REQUEST, PAYIN_ANSWER, PAYIN_LIST, PAYIN_REQUEST
+from moneyback.dialects.truust.telling import Told, announce, published, said_of
 from moneyback.dialects.truust.wallets import wallet_named
 from moneyback.dialects.truust.wire import (
     BANKWIRE,
@@ -214,7 +215,7 @@ def _from_wallet(order: Document, wallet_id: int, code: str) -> Generator[Ask, A
     )
     if isinstance(made, Refusal):
         raise wrong("wallet_id", "The balance of the wallet does not cover the order.")
-    yield from publish(order)
+    yield from publish(order, made)
     return made
 
 
@@ -254,7 +255,7 @@ def pay(payment: Payment) -> Generator[Ask, Any, Payment]:
         yield from confirm_card(card)
     order = yield from numbered(ORDER, order_number(payment))
     if order is not None:
-        yield from publish(order)
+        yield from publish(order, paid)
     return paid
 
 
@@ -273,7 +274,9 @@ def deny(payment: Payment) -> Generator[Ask, Any, Payment]:
     denied: Payment = yield SeePayment(payment=payment, sighting=seen, document=_provider(payment, "0190"))
     order = yield from numbered(ORDER, order_number(payment))
     if order is not None and order["status"] in UNPAID:
-        yield SaveDocument(ORDER, str(order["id"]), {**order, "status": OrderStatus.FAILURE.value})
+        failed = {**order, "status": OrderStatus.FAILURE.value}
+        yield SaveDocument(ORDER, str(order["id"]), failed)
+        yield from announce((Told.ESCROW_FAILED,), payment.dialect_id, said_of(failed, denied))
     return denied
 
 
@@ -283,12 +286,13 @@ def withdraw(payment: Payment) -> Generator[Ask, Any, None]:
     yield SeePayment(payment=payment, sighting=seen, document={"failure_status": PayinStatus.CANCELLED.value})
 
 
-def publish(order: Document) -> Generator[Ask, Any, None]:
+def publish(order: Document, paid: Payment) -> Generator[Ask, Any, None]:
     """The order is paid."""
     if order["status"] in UNPAID:
         at = time_text((yield Instant()))
-        paid = {**order, "status": OrderStatus.PUBLISHED.value, "published_at": at}
-        yield SaveDocument(ORDER, str(order["id"]), paid)
+        after = {**published(order), "published_at": at}
+        yield SaveDocument(ORDER, str(order["id"]), after)
+        yield from announce((Told.ESCROW_PUBLISHED,), paid.dialect_id, said_of(after, paid))
 
 
 def _provider(payment: Payment, response: str = "0000") -> dict[str, Any]:

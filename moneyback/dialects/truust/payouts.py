@@ -36,6 +36,7 @@ from moneyback.dialects.truust.schemas import (
     PAYOUT_REQUEST,
     VALIDATE_REQUEST,
 )
+from moneyback.dialects.truust.telling import Told, announce, said_of
 from moneyback.dialects.truust.wallets import account_wallet, balance_of, find_wallet, wallet_named
 from moneyback.dialects.truust.wire import (
     UNPAID,
@@ -120,6 +121,7 @@ def _made(order: Document, kind: str, to: Mapping[str, Any], said_to_bank: str |
     }
     yield SaveDocument(PAYOUT, str(number), payout)
     yield SaveDocument(ORDER, str(order["id"]), {**order, "payout": number})
+    yield from announce((Told.PAYOUT_CREATED,), number, said_of(order, payout=payout))
     return payout
 
 

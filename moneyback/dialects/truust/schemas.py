@@ -23,6 +23,11 @@ def _object(members: Schema) -> Schema:
     return {"type": "object", "required": list(members), "properties": members}
 
 
+def _either(*kinds: list[Any] | None) -> Schema:
+    """One of some values of several types, each type apart, as programs that draw clients want it; None: null."""
+    return {"anyOf": [{"type": "null"} if each is None else {"enum": each} for each in kinds]}
+
+
 def _enveloped(bare: Schema) -> Schema:
     """Bare and beneath `data` at once, or one of the two where an account asks for it."""
     both = {**bare, "properties": {**bare["properties"], "data": bare}}
@@ -54,7 +59,7 @@ REFUND_REQUEST: Final[Schema] = {
             "description": "Major units with the currency's decimals. Left out: what remains. 0 moves nothing.",
         },
         "multipayin": {
-            "enum": [0, 1, "0", "1", "", None],
+            **_either([0, 1], ["0", "1", ""], None),
             "description": "1: all confirmed payins of the order are refunded, or none.",
         },
         "bankaccount_id": {
@@ -258,6 +263,8 @@ RULES_ANSWER: Final[Schema] = {"type": "object"}
 NOTHING_ANSWER: Final[Schema] = {"type": "object", "maxProperties": 0}
 PAGE_ANSWER: Final[Schema] = {"type": "string", "description": "A page to look at, or on the way to the order's own."}
 
+CODE_ANSWER: Final[Schema] = {"type": "string", "description": "The QR code, as an SVG picture."}
+
 PAYIN_LIST: Final = _listed(PAYIN)
 REFUND_LIST: Final = _listed(REFUND)
 ORDER_LIST: Final = _listed(ORDER)
@@ -274,7 +281,7 @@ _AMOUNT: Final[Schema] = {"type": ["number", "string", "null"], "minimum": 0, "d
 _NUMBERED: Final[Schema] = {"type": ["integer", "string", "null"], "pattern": "^([0-9]{1,18})?$"}
 _TAG: Final[Schema] = {"type": ["string", "integer", "null"], "maxLength": TAG_LENGTH_MAX}
 _SHORT: Final[Schema] = {"type": ["string", "null"], "maxLength": TEXT_LENGTH_MAX}
-_YES_OR_NO: Final[Schema] = {"enum": [0, 1, "0", "1", True, False, None]}
+_YES_OR_NO: Final[Schema] = _either([0, 1], ["0", "1"], [True, False], None)
 
 
 def _asked(members: Schema, *required: str) -> Schema:
@@ -390,9 +397,9 @@ BANK_ACCOUNT_REQUEST: Final = _asked(
 )
 ACCOUNT_UPDATE: Final = _asked(
     {
-        "allow_shipping": {"enum": [0, 1, "0", "1"]},
+        "allow_shipping": _either([0, 1], ["0", "1"]),
         "value_shipping": _AMOUNT,
-        "psd2_enabled": {"enum": [0, 1, "0", "1", None]},
+        "psd2_enabled": _either([0, 1], ["0", "1"], None),
         "allowed_gateways": _TEXTS_OR_NULL,
         **dict.fromkeys(("name", "business_url", "business_phone", "business_description"), _TEXT_OR_NULL),
         "default_gateway": {"enum": [*GATEWAYS, None]},

@@ -27,6 +27,14 @@ select {refund_columns} from refunds where merchant_id = $1 and group_id = $2 or
 select {refund_columns} from refunds
 where merchant_id = $1 and human_since is not null order by human_since, id limit $2;
 
+-- name: releases_for_people
+-- Payments with a release that somebody must answer for, longest waiting first. The state is there for the index.
+select {payment_columns} from payments
+where merchant_id = $1 and details #>> '{document,release,state}' in ('sending', 'pending', 'unknown')
+  and fence::text = details #>> '{document,release,id}'
+  and details #>> '{document,release,human_since}' is not null
+order by details #>> '{document,release,human_since}', id limit $2;
+
 -- name: payments_of_order
 -- The payments of an order, in the order in which they came in.
 select {payment_columns} from payments
@@ -49,6 +57,22 @@ select {refund_columns} from refunds where merchant_id = $1 and id in (
     select id from refunds where {filters} order by {order} limit {limit} offset {offset}
 ) order by {order};
 
+-- name: list_payments_matching
+-- A page of payments whose document matches: all that do are found by it before they are put in order. Looked through
+-- in the order of the list instead, the rarest would be found last.
+select {payment_columns} from payments where merchant_id = $1 and id in (
+    select id from (select id, created_at from payments where {filters} offset 0) as matching
+    order by {order} limit {limit} offset {offset}
+) order by {order};
+
+-- name: list_refunds_matching
+-- A page of refunds whose payment's document matches: all that do are found by it before they are put in order. Looked
+-- through in the order of the list instead, the rarest would be found last.
+select {refund_columns} from refunds where merchant_id = $1 and id in (
+    select id from (select id, created_at from refunds where {filters} offset 0) as matching
+    order by {order} limit {limit} offset {offset}
+) order by {order};
+
 -- name: count_payments
 -- How many payments a list has.
 select count(*) as total from payments where {filters};
@@ -56,6 +80,140 @@ select count(*) as total from payments where {filters};
 -- name: count_refunds
 -- How many refunds a list has.
 select count(*) as total from refunds where {filters};
+
+-- name: payments_ranks
+-- How many rows of a list come before a time ($3), how many up to another ($4), how many of those lie behind the last
+-- milestone; and the milestones beside the place where a page begins ($5 rows in, oldest first where $6).
+with before as materialized (
+    select rank, created_at, id from list_milestones
+    where merchant_id = $1 and list = $2 and created_at < coalesce($3::timestamptz, '-infinity')
+    order by created_at desc, id desc limit 1
+), until as materialized (
+    select rank, created_at, id from list_milestones
+    where merchant_id = $1 and list = $2 and created_at <= coalesce($4::timestamptz, 'infinity')
+    order by created_at desc, id desc limit 1
+), counted as materialized (
+    select coalesce((select rank from before), 0) + (
+        select count(*) from payments where {filters} and created_at < coalesce($3::timestamptz, '-infinity')
+        and (created_at, id) > (
+            coalesce((select created_at from before), '-infinity'),
+            coalesce((select id from before), '00000000-0000-0000-0000-000000000000')
+        )
+    ) as low, coalesce((select rank from until), 0) as passed, (
+        select count(*) from payments where {filters} and created_at <= coalesce($4::timestamptz, 'infinity')
+        and (created_at, id) > (
+            coalesce((select created_at from until), '-infinity'),
+            coalesce((select id from until), '00000000-0000-0000-0000-000000000000')
+        )
+    ) as beyond
+), milestone as materialized (
+    (
+        select rank, created_at, id from list_milestones
+        where $6::boolean and merchant_id = $1 and list = $2 and rank <= (select low from counted) + $5::bigint
+        order by rank desc limit 1
+    ) union all (
+        select rank, created_at, id from list_milestones
+        where not $6::boolean and merchant_id = $1 and list = $2
+          and rank >= (select passed + beyond from counted) - $5::bigint
+        order by rank limit 1
+    )
+)
+select low, passed + beyond as high, beyond, milestone.rank, milestone.created_at, milestone.id
+from counted left join milestone on true;
+
+-- name: place_payments
+-- Draws milestones of a list behind its last one, one every so many rows, up to a time before which no more rows come:
+-- once every transaction has ended that may have read an earlier time. No row where one has not.
+with settled as materialized (
+    select pg_snapshot_xmin(pg_current_snapshot()) >= $4::text::xid8 as all_ended
+), last as materialized (
+    select rank, created_at, id from list_milestones where merchant_id = $1 and list = $2 order by rank desc limit 1
+), drawn as (
+    insert into list_milestones (merchant_id, list, rank, created_at, id)
+    select $1, $2, coalesce((select rank from last), 0) + place, created_at, id from (
+        select created_at, id, row_number() over (order by created_at, id) as place from payments
+        where {filters} and (select all_ended from settled) and created_at < $3
+        and (created_at, id) > (
+            coalesce((select created_at from last), '-infinity'),
+            coalesce((select id from last), '00000000-0000-0000-0000-000000000000')
+        )
+        order by created_at, id limit $6
+    ) numbered where place % $5 = 0
+    on conflict do nothing
+)
+select all_ended from settled where all_ended;
+
+-- name: refunds_ranks
+-- How many rows of a list come before a time ($3), how many up to another ($4), how many of those lie behind the last
+-- milestone; and the milestones beside the place where a page begins ($5 rows in, oldest first where $6).
+with before as materialized (
+    select rank, created_at, id from list_milestones
+    where merchant_id = $1 and list = $2 and created_at < coalesce($3::timestamptz, '-infinity')
+    order by created_at desc, id desc limit 1
+), until as materialized (
+    select rank, created_at, id from list_milestones
+    where merchant_id = $1 and list = $2 and created_at <= coalesce($4::timestamptz, 'infinity')
+    order by created_at desc, id desc limit 1
+), counted as materialized (
+    select coalesce((select rank from before), 0) + (
+        select count(*) from refunds where {filters} and created_at < coalesce($3::timestamptz, '-infinity')
+        and (created_at, id) > (
+            coalesce((select created_at from before), '-infinity'),
+            coalesce((select id from before), '00000000-0000-0000-0000-000000000000')
+        )
+    ) as low, coalesce((select rank from until), 0) as passed, (
+        select count(*) from refunds where {filters} and created_at <= coalesce($4::timestamptz, 'infinity')
+        and (created_at, id) > (
+            coalesce((select created_at from until), '-infinity'),
+            coalesce((select id from until), '00000000-0000-0000-0000-000000000000')
+        )
+    ) as beyond
+), milestone as materialized (
+    (
+        select rank, created_at, id from list_milestones
+        where $6::boolean and merchant_id = $1 and list = $2 and rank <= (select low from counted) + $5::bigint
+        order by rank desc limit 1
+    ) union all (
+        select rank, created_at, id from list_milestones
+        where not $6::boolean and merchant_id = $1 and list = $2
+          and rank >= (select passed + beyond from counted) - $5::bigint
+        order by rank limit 1
+    )
+)
+select low, passed + beyond as high, beyond, milestone.rank, milestone.created_at, milestone.id
+from counted left join milestone on true;
+
+-- name: place_refunds
+-- Draws milestones of a list behind its last one, one every so many rows, up to a time before which no more rows come:
+-- once every transaction has ended that may have read an earlier time. No row where one has not.
+with settled as materialized (
+    select pg_snapshot_xmin(pg_current_snapshot()) >= $4::text::xid8 as all_ended
+), last as materialized (
+    select rank, created_at, id from list_milestones where merchant_id = $1 and list = $2 order by rank desc limit 1
+), drawn as (
+    insert into list_milestones (merchant_id, list, rank, created_at, id)
+    select $1, $2, coalesce((select rank from last), 0) + place, created_at, id from (
+        select created_at, id, row_number() over (order by created_at, id) as place from refunds
+        where {filters} and (select all_ended from settled) and created_at < $3
+        and (created_at, id) > (
+            coalesce((select created_at from last), '-infinity'),
+            coalesce((select id from last), '00000000-0000-0000-0000-000000000000')
+        )
+        order by created_at, id limit $6
+    ) numbered where place % $5 = 0
+    on conflict do nothing
+)
+select all_ended from settled where all_ended;
+
+-- name: read_settling
+-- A time, and the transaction from which on every one reads a later time. Time is read first: the server heard of this
+-- statement before it took the snapshot.
+select statement_timestamp() + (select ahead from clock) - $1::interval as at,
+       pg_snapshot_xmax(pg_current_snapshot())::text as xid;
+
+-- name: void_milestones
+-- Milestones that lie in the future: the clock was set back, and rows will come before them.
+delete from list_milestones where merchant_id = $1 and list = $2 and created_at > business_now();
 
 -- name: movements_of_account
 -- A page of the movements of an account with a limit: one index for what left it, one for what reached it.
@@ -130,27 +288,96 @@ select data from documents where merchant_id = $1 and dialect = $2 and kind = $3
     order by number {direction} limit $4 offset $5
 ) order by number {direction};
 
--- name: list_documents_matching
--- Those whose top-level members equal the given ones.
-select data from documents
-where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
-  and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value)
-order by number {direction} limit $5 offset $6;
+-- name: list_documents_on
+-- The same from far within, oldest first: from the last milestone that the page does not begin before.
+with milestones as (
+    select number, sum(since) over (order by number) as rank from document_milestones
+    where merchant_id = $1 and dialect = $2 and kind = $3
+), milestone as materialized (select number, rank from milestones where rank <= $5 order by number desc limit 1)
+select data from documents where merchant_id = $1 and dialect = $2 and kind = $3 and number in (
+    select number from documents
+    where merchant_id = $1 and dialect = $2 and kind = $3 and number > coalesce((select number from milestone), 0)
+    order by number limit $4 offset $5 - coalesce((select rank from milestone), 0)
+) order by number;
+
+-- name: list_documents_back
+-- The same from far within, newest first: from the first milestone that the page does not begin behind.
+with milestones as (
+    select number, sum(since) over (order by number) as rank from document_milestones
+    where merchant_id = $1 and dialect = $2 and kind = $3
+), ends as (select max(number) as number, max(rank) as rank from milestones), whole as materialized (
+    select coalesce((select rank from ends), 0) + count(*) as total from documents
+    where merchant_id = $1 and dialect = $2 and kind = $3 and number > coalesce((select number from ends), 0)
+), milestone as materialized (
+    select number, rank - (select total from whole) as beyond from milestones
+    where rank >= (select total from whole) - $5 order by number limit 1
+)
+select data from documents where merchant_id = $1 and dialect = $2 and kind = $3 and number in (
+    select number from documents
+    where merchant_id = $1 and dialect = $2 and kind = $3
+      and number <= coalesce((select number from milestone), 9223372036854775807)
+    order by number desc limit $4 offset $5 + coalesce((select beyond from milestone), 0)
+) order by number desc;
 
 -- name: count_documents
--- How many of a dialect's objects there are.
-select count(*) as total from documents where merchant_id = $1 and dialect = $2 and kind = $3;
+-- How many of a dialect's objects there are, and how many of them lie behind the last milestone.
+with ends as materialized (
+    select max(number) as number, coalesce(sum(since), 0) as rank from document_milestones
+    where merchant_id = $1 and dialect = $2 and kind = $3
+), behind as materialized (
+    select count(*) as beyond from documents
+    where merchant_id = $1 and dialect = $2 and kind = $3 and number > coalesce((select number from ends), 0)
+)
+select ends.rank + behind.beyond as total, behind.beyond from ends, behind;
 
--- name: count_documents_matching
--- How many of them have these top-level members.
-select count(*) as total from documents
-where merchant_id = $1 and dialect = $2 and kind = $3 and data @> jsonb_strip_nulls($4::jsonb)
-  and not exists (select from jsonb_each($4::jsonb) m where coalesce(data -> m.key, 'null') <> m.value);
+-- name: documents_end
+-- Up to which number every document that there will ever be is there, once nobody is writing one.
+select max(number) as number from documents where merchant_id = $1 and dialect = $2 and kind = $3;
+
+-- name: lock_documents
+-- Holds while nobody is writing a document; an error where somebody is.
+lock table documents in share mode nowait;
+
+-- name: lock_document_milestones
+-- Keeps drops waiting that would change milestones.
+select lock_document_milestones($1, $2, $3);
+
+-- name: place_documents
+-- Draws milestones behind the last one, one every so many documents, up to a number.
+insert into document_milestones (merchant_id, dialect, kind, number, since)
+select $1, $2, $3, number, $5 from (
+    select number, row_number() over (order by number) as place from documents
+    where merchant_id = $1 and dialect = $2 and kind = $3 and number <= $4 and number > coalesce((
+        select max(number) from document_milestones where merchant_id = $1 and dialect = $2 and kind = $3
+    ), 0)
+    order by number limit $6
+) numbered where place % $5 = 0;
+
+-- name: list_documents_among
+-- Those that a filter lets through.
+select data from documents where {filters} order by number {direction} limit {limit} offset {offset};
+
+-- name: count_documents_among
+-- How many a filter lets through.
+select count(*) as total from documents where {filters};
 
 -- name: find_credential
 -- A credential that still counts, by its dialect's look-up.
 select merchant_id, id, name, scopes, profile, secret_hash from credentials
 where dialect = $1 and lookup = $2 and revoked_at is null;
+
+-- name: read_sealed_secret
+-- The sealed secret of one of a merchant's credentials; else of the newest that counts, in front of that rail or of none.
+select sealed from credentials
+where merchant_id = $1 and dialect = $2 and revoked_at is null
+  and case when $3::uuid is null then profile ->> 'front' is not distinct from $4::text else id = $3 end
+order by created_at desc, id desc limit 1;
+
+-- name: newest_credential
+-- The newest of a merchant's credentials that counts, and stands in front of no rail.
+select merchant_id, id, name, scopes, profile from credentials
+where merchant_id = $1 and dialect = $2 and revoked_at is null and profile ->> 'front' is null
+order by created_at desc, id desc limit 1;
 
 -- name: find_token
 -- The credential a bearer token stands for, while both still count.

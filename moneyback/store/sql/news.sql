@@ -146,6 +146,10 @@ looking as (
     from lasts l where r.merchant_id = l.merchant_id and r.name = l.name returning r.name)
 select (select epoch from noticed) as epoch, (select count(*) from looking) as rails;
 
+-- name: read_epoch
+-- In which past event cursors are given out now.
+select epoch from cell;
+
 -- name: raise_epoch
 -- Event cursors that were given out before are of another past.
 update cell set epoch = epoch + 1 returning epoch;

@@ -32,3 +32,11 @@ select {attempt_columns} from attempts where merchant_id = $1 and refund_id = $2
 -- All refunds of payments, without locking them.
 select {refund_columns} from refunds
 where (merchant_id, payment_id) in (select * from unnest($1::uuid[], $2::uuid[]));
+
+-- name: read_payments_by_id
+-- Payments of a merchant, without locking them.
+select {payment_columns} from payments where merchant_id = $1 and id = any($2::uuid[]);
+
+-- name: read_refunds_by_id
+-- Refunds of a merchant, without locking them.
+select {refund_columns} from refunds where merchant_id = $1 and id = any($2::uuid[]);

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moneyback.dialects.chip.account import BATCH
-from moneyback.dialects.chip.webhooks import EVENTS
+from moneyback.dialects.chip.events import EVENTS
 from tests.dialects.chip.shapes import CARD as CARD_SHAPE
 from tests.dialects.chip.shapes import WEBHOOK, WHOLE_CLIENT, fits, listed
 from tests.dialects.chip.shop import BRAND, CARD, Shop, code

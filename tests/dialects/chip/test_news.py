@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from moneyback.dialect import Delivery, Forged, Heard, Notification
 from moneyback.dialects.chip import DIALECT
 from moneyback.dialects.chip.client import CLIENT
+from moneyback.dialects.chip.events import EVENTS
+from moneyback.dialects.chip.hooks import SEALED, WEBHOOKS
 from moneyback.dialects.chip.news import KEYS, hear
-from moneyback.dialects.chip.webhooks import EVENTS, SEALED, WEBHOOKS
 from tests.dialects.chip.shapes import fits
 from tests.dialects.chip.shop import Shop
 from tests.dialects.chip.test_client import MADE, NUMBER, made, shown

@@ -8,7 +8,15 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from moneyback.dialect import Outgoing
-from moneyback.dialects.trustly.schemas import ESTABLISH_DATA, PAYMENT, PAYMENT_LIST, REFRESH, TRANSACTION_LIST
+from moneyback.dialects.trustly.schemas import (
+    CUSTOMER,
+    CUSTOMER_LIST,
+    ESTABLISH_DATA,
+    PAYMENT,
+    PAYMENT_LIST,
+    REFRESH,
+    TRANSACTION_LIST,
+)
 from tests.dialects.driver import misfits, said
 from tests.dialects.http.server import FORM, Product, form
 from tests.dialects.http.test_trustly import INVALID, NOTHING_LEFT, TOO_LITTLE, TOO_MUCH, Merchant
@@ -31,7 +39,7 @@ class Walker(Merchant):
             "paymentType": "Deferred",
             "returnUrl": RETURN,
             "cancelUrl": "https://shop.example/cancel",
-            "notificationUrl": "https://shop.example/events",
+            "notificationUrl": "http://127.0.0.1:9/events",
             "requestSignature": "HrGQpg/NsPXmh+P9u37R121Rot0=",
         }
         answer = self.face.post("/establish?createTransaction=true", data | members)
@@ -136,6 +144,9 @@ def test_a_capture_may_be_refunded_by_the_native_api_too(merchant: Walker):
     assert merchant.see(captured)["refunded"] == "10.00"
     (refund,) = merchant.listed(f"originalTransactionId={captured}")
     assert (refund["transactionType"], refund["amount"]) == (4, "10.00")
+    assert refund["transactionId"].isdigit()
+    for query in ("count=1", "transactionType=4&count=5", f"payment.paymentId={number}"):
+        assert refund in merchant.listed(query)
     read = said(merchant.face.get(f"/transactions/{refund['transactionId']}"))
     assert read["transaction"] == refund
     assert problem(merchant.call(captured, "refund", {"amount": "15.01"})) == (400, INVALID, TOO_MUCH)
@@ -204,6 +215,20 @@ def test_payments_are_listed(merchant: Walker):
     assert [each["paymentId"] for each in newest] == [number]
 
 
+def test_the_customer_of_a_payment_is_read(merchant: Walker):
+    number = merchant.establish(customer={"externalId": "user-7", "name": "Ann"})["transactionId"]
+    known = merchant.see(number)["payment"]["customer"]
+    answer = merchant.face.get(f"/customers/{known['customerId']}")
+    assert (answer.status, misfits(CUSTOMER, answer)) == (200, [])
+    customer = said(answer)["customer"]
+    assert customer.items() >= known.items() and "name" not in customer
+    answer = merchant.face.get("/customers?externalId=user-7")
+    assert (answer.status, misfits(CUSTOMER_LIST, answer)) == (200, [])
+    assert said(answer) == {"customers": [customer]}
+    message = "Could not find a customer using Id 77"
+    assert problem(merchant.checked(merchant.face.get("/customers/77"))) == (400, INVALID, message)
+
+
 def test_pages_follow_each_other(merchant: Walker):
     number = merchant.establish(amount="0.00")["transactionId"]
     for amount in ("1.00", "2.00", "3.00"):
@@ -243,6 +268,8 @@ def test_the_sandboxs_test_accounts(merchant: Walker, number: str, status: int, 
         ("GET", "/transactions"),
         ("GET", "/payments"),
         ("GET", "/payments/1"),
+        ("GET", "/customers"),
+        ("GET", "/customers/1"),
     ],
 )
 def test_nothing_is_served_without_credentials(merchant: Walker, method: str, path: str):

@@ -225,7 +225,7 @@ def test_calls_at_once_never_give_more_than_came_in(account: Account):
                 "tag": ["The tag must be a string."],
             },
         ),
-        ("[]", {"body": ["The body must be an object."]}),
+        ("[1]", {"body": ["The body must be an object."]}),
         ("7", {"body": ["The body must be an object."]}),
         ('{"amount": 1', {"body": ["The body could not be read."]}),
         (b'{"tag": "\xff"}', {"body": ["The body could not be read."]}),

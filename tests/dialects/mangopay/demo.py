@@ -6,11 +6,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from moneyback.core.payment import Payment
+from moneyback.core.commands import Admitted, RequestRefund
+from moneyback.core.payment import Asked, Payment
 from moneyback.core.refund import Refund
-from moneyback.dialect import Outgoing
+from moneyback.dialect import Ask, FindRefund, Outgoing
 from moneyback.dialects.mangopay import DIALECT, schemas
-from tests.dialects.driver import Table, misfits, said
+from tests.dialects.driver import MERCHANT, Table, misfits, said
 
 AUTHOR = "9100000001"
 KEY = "0f6a7c1e-9b34-4c52-8c0e-3a5d2f1b7e90"
@@ -93,6 +94,30 @@ class Demo(Table):
 
     def advance(self, **fields: float) -> None:
         self.now += timedelta(**fields)
+
+    def natively(self, payment: Payment, amount: int | None = None) -> Refund:
+        """A refund of the payment that was asked of the native API: all that is left unless an amount is stated."""
+        id = self._new()
+        command = RequestRefund(
+            merchant=MERCHANT,
+            id=id,
+            payment=payment.id,
+            dialect="native",
+            dialect_id=id.hex,
+            terms=lambda _payment: self._terms,
+            asked=Asked(payer=amount),
+            allow_remainder=amount is None,
+        )
+        admitted = self._submit(command)
+        assert isinstance(admitted, Admitted), admitted
+        return admitted.refund
+
+    def answer(self, ask: Ask) -> Any:
+        """As the engine answers: a refund made natively is found by what it refunds or its own id alone."""
+        found = super().answer(ask)
+        if isinstance(ask, FindRefund):
+            return found if found is None or found.dialect == self.dialect.name else None
+        return found
 
     def last(self) -> Refund:
         return self.refunds[-1]

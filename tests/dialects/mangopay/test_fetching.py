@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -606,11 +606,16 @@ def test_the_clients_own_hook_is_called_as_mangopay_calls_it():
         url="https://shop.example/h?a=b%20c&EventType=PAYIN_REFUND_SUCCEEDED&RessourceId=r%2B1&Date=17#x",
         hook=hook["Id"],
         method="GET",
+        again_after=(*[timedelta(minutes=10)] * 6, *[timedelta(hours=8)] * 9),
+        received="200",
+        within=timedelta(seconds=2),
     )
     assert sent_on(table, **query | {"EventType": "PAYIN_REFUND_FAILED"}) == ()
-    for change in ({"Status": "DISABLED"}, {"Status": "ENABLED", "Validity": "INVALID"}):
+    for change in ({"Status": "DISABLED"}, {"Status": "ENABLED", "Validity": "INVALID"}, {"Status": "DISABLED"}):
         table.call("PUT", f"{base}/{hook['Id']}", change)
         assert sent_on(table, **query) == ()
+    table.call("PUT", f"{base}/{hook['Id']}", {"Status": "ENABLED"})
+    assert sent_on(table, **query) == (delivery,)
 
 
 def test_a_refund_is_named_as_its_client_was_told_of_it():

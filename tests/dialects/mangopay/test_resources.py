@@ -79,7 +79,7 @@ def test_a_legal_user_is_kept(desk: Desk):
         ({"Email": None}, {"Email": REQUIRED.format("Email")}),
         ({"Email": "ann"}, {"Email": "The field Email must be an e-mail address."}),
         ({"Nationality": "France"}, {"Nationality": BAD_COUNTRY.format("Nationality")}),
-        ({"Birthday": "1990"}, {"Birthday": "The field Birthday must be an integer."}),
+        ({"Birthday": "1990-05-01"}, {"Birthday": "The field Birthday must be an integer."}),
         ({"Birthday": None}, {"Birthday": REQUIRED.format("Birthday")}),
         ({"UserCategory": "KING"}, {"UserCategory": "The requested value 'KING' was not found."}),
         ({"Tag": "x" * 256}, {"Tag": "The Tag must be text of at most 255 characters"}),
@@ -308,7 +308,9 @@ def test_a_holder_is_asked_first(desk: Desk, status: str, code: str):
 WEB = [
     route.path.removeprefix("/v2.01/{ClientId}/")
     for route in DIALECT.routes
-    if route.method == "POST" and "ReturnURL" in route.request_schema.get("properties", {}) and "/payins/" in route.path
+    if route.method == "POST"
+    and {"ReturnURL", "AuthorId"} <= set(route.request_schema.get("properties", {}))
+    and "/payins/" in route.path
 ]
 
 
@@ -475,7 +477,12 @@ def test_a_payout_leaves_its_wallet(desk: Desk):
     assert desk.seen(f"payouts/{payout['Id']}/refunds") == []
     assert [each["Id"] for each in desk.seen(f"bankaccounts/{account}/transactions")] == [payout["Id"]]
     short = desk.made("payouts/bankwire", asked | {"DebitedFunds": eur(70_01)})
-    assert (short["Status"], short["ResultCode"]) == ("FAILED", "001001")
+    assert (short["Status"], short["ResultCode"], short["ExecutionDate"]) == ("CREATED", None, None)
+    late = desk.seen(f"payouts/{short['Id']}")
+    assert (late["Status"], late["ResultCode"], late["ExecutionDate"]) == ("FAILED", "001001", None)
+    assert desk.balance(desk.wallet) == 70_00
+    strange = desk.made("payouts/bankwire", asked | {"DebitedWalletId": desk.till})
+    assert (strange["Status"], strange["ResultCode"]) == ("FAILED", "001002")
     desk.changed(f"users/{desk.payer}/bankaccounts/{account}", {"Active": False})
     assert desk.wrong("payouts/bankwire", asked) == {"BankAccountId": "The bank account is not active"}
 
@@ -555,7 +562,7 @@ def test_a_mandate_is_confirmed_before_it_collects(desk: Desk):
     assert len(desk.seen(f"mandates/{mandate['Id']}/transactions")) == 4
     assert desk.seen(f"users/{desk.payer}/mandates") == desk.seen("mandates") == [active]
     assert desk.changed(f"mandates/{mandate['Id']}/cancel")["Status"] == "FAILED"
-    assert list(desk.wrong(f"mandates/{mandate['Id']}/cancel", method="PUT")) == ["Status"]
+    assert desk.wrong(f"mandates/{mandate['Id']}/cancel", method="PUT") == "mandate_cannot_be_cancelled"
 
 
 # --- disputes --------------------------------------------------------------------------------------------------------
@@ -618,6 +625,8 @@ def test_events_are_searched_for_45_days(desk: Desk):
     desk.pay()
     assert desk.seen("events?EventType=PAYIN_NORMAL_SUCCEEDED")
     old = int(desk.world.now.timestamp()) - 46 * 86_400
+    newest = desk.seen("events?Sort=Date:desc")
+    assert newest == desk.seen("events?Sort=CreationDate:DESC") == desk.seen("events")[::-1]
     both = "Events older than 45 days can not be searched"
     assert desk.wrong(f"events?AfterDate={old}", method="GET") == {"AfterDate": both, "BeforeDate": both}
 

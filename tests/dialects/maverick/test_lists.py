@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moneyback.dialect import FindPayment, ListDocuments, ListPayments, ListRefunds, PaymentOf
+from moneyback.core.refund import State
+from moneyback.dialect import FindPayment, ListDocuments, ListPayments, ListRefunds, PaymentOf, Total
 from moneyback.dialects.maverick import DIALECT, payments
 from moneyback.dialects.maverick.filters import COLUMNS, narrowed, read_filter
-from tests.dialects.driver import STRANGER, Table
+from tests.dialects.driver import STRANGER, Table, said
 from tests.dialects.maverick.schemas import fits, fits_list
 
 HERE = {"terminal": {"id": 24}}
@@ -329,6 +330,34 @@ def test_nothing_is_looked_through_without_end(market: Table, monkeypatch: pytes
     assert market.call("GET", "/payments", query={"filter[type]": "Auth"}).status == 200
 
 
+def test_documents_of_common_types_are_searched_among_all_others(market: Table, monkeypatch: pytest.MonkeyPatch):
+    """Those of a type cannot be read on from the middle of them at the same cost."""
+    query = "filter[type][in][]=Capture&filter[type][in][]=GenerateToken&filter[amount][gte]=0"
+    few = all_of(market, query)
+    monkeypatch.setattr(payments, "_FEW", 3)
+    market.asks.clear()
+    assert all_of(market, query) == few
+    read = [each for each in market.asks if isinstance(each, ListDocuments)]
+    assert read and not any(each.match for each in read)
+    assert {each["type"] for each in few} == {"Capture", "GenerateToken"}
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7])
+def test_a_search_misses_nothing_and_counts_nothing_twice(monkeypatch: pytest.MonkeyPatch, chunk: int):
+    """Wherever its chunks end, in the middle of a moment too."""
+    monkeypatch.setattr(payments, "_CHUNK", chunk)
+    at = Table(DIALECT)
+    at.outcome = "succeeded"
+    for minutes in (0, 0, 1, 0, 0, 0, 2, 0, 1):
+        at.now += timedelta(minutes=minutes)
+        payment = at.pay(1000, "USD")
+        fits(at.call("POST", f"/payment/{payment.dialect_id}/refund", HERE | {"amount": 1}))
+        fits(at.call("POST", "/payment/generate-token", HERE | {"card": VISA}))
+    every = [each["id"] for each in all_of(at)]
+    assert [each["id"] for each in all_of(at, "filter[level][gt]=0", 4)] == every
+    assert len(every) == 27
+
+
 def test_children_are_searched_without_their_originals_where_that_is_enough(market: Table):
     market.asks.clear()
     listed(market, "filter[type]=Capture&filter[externalId][like]=nobody")
@@ -343,6 +372,77 @@ def test_what_a_filter_is_narrowed_to():
     assert (narrow.types, narrow.parent) == (frozenset({"Return"}), 7)
     assert (narrow.since, narrow.until) == (datetime(2026, 3, 2, tzinfo=UTC), None)
     assert [leaf.column for leaf in narrow.rest.parts] == ["amount"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("query", "payments_by", "refunds_by"),
+    [
+        ("filter[amount]=20.50", {"amount_from": 2050, "amount_to": 2050}, {"amount_from": 2050, "amount_to": 2050}),
+        (
+            "filter[amount][gt]=20&filter[amount][lte]=30&filter[amount][lt]=25",
+            {"amount_from": 2000, "amount_to": 2500},
+            {},
+        ),
+        ("filter[card.number]=2", {"match": ({"card": {"number": 2}}, {"record": {"card": {"number": 2}}})}, {}),
+        ("filter[card.number][in][]=1111", {"match": ()}, {"match": ()}),
+        ("filter[card.name]=Ada", {"match": ({"card": {"name": "Ada"}}, {"record": {"card": {"name": "Ada"}}})}, None),
+        ("filter[source]=Phone", {"match": ({"source": "Phone"}, {"record": {"source": "Phone"}})}, None),
+        ("filter[origin]=API", {"match": ()}, {"match": ()}),
+        ("filter[origin]=Form", {"match": ({"origin": "Form"}, {"record": {"origin": "Form"}})}, None),
+        ("filter[terminal.id]=24", {"match": ()}, {}),
+        (
+            "filter[terminal.id]=25",
+            {"match": ({"terminal_id": 25}, {"terminal_id": "25"}, {"record": {"terminal": {"id": 25}}})},
+            {},
+        ),
+        ("filter[status.status]=Error", {}, {"states": frozenset({State.RETURNED})}),
+        ("filter[status.status]=NULL", {}, {"states": frozenset()}),
+        ("filter[status.status]=Nothing", {}, None),
+        (
+            "filter[updatedOn][gte]=2026-03-02 10:00:00&filter[updatedOn][lt]=2026-03-02 11:00:00",
+            {},
+            {
+                "updated_from": datetime(2026, 3, 2, 10, tzinfo=UTC),
+                "updated_to": datetime(2026, 3, 2, 10, 59, 59, 999_999, tzinfo=UTC),
+            },
+        ),
+        ("filter[or][amount]=5&filter[or][source]=Phone", {"match": (), "amount_from": None}, {"amount_from": None}),
+        ("filter[not][source]=Phone", {"match": ()}, {"match": ()}),
+    ],
+)  # fmt: skip
+def test_what_can_be_asked_for_beforehand_is(
+    market: Table, query: str, payments_by: dict[str, Any], refunds_by: dict[str, Any] | None
+):
+    market.asks.clear()
+    listed(market, query)
+    totals = [each.of for each in market.asks if isinstance(each, Total)]
+    paid = [each for each in totals if isinstance(each, ListPayments)]
+    given_back = [each for each in totals if isinstance(each, ListRefunds)]
+    assert [{name: getattr(each, name) for name in payments_by} for each in paid] == [payments_by]
+    expected = [] if refunds_by is None else [refunds_by]
+    assert [{name: getattr(each, name) for name in refunds_by or {}} for each in given_back] == expected
+
+
+def test_amounts_are_those_of_each_currency():
+    """What is narrowed is dollars; of another currency nothing is missed."""
+    at = Table(DIALECT)
+    for amount, currency in ((2_000, "USD"), (20, "JPY"), (2_100, "USD"), (20_000, "KWD")):
+        at.pay(amount, currency)
+
+    def amounts(op: str) -> list[str]:
+        page = said(at.call("GET", "/payments", query={f"filter[amount][{op}]": "20"}))
+        return [each["amount"] for each in page["items"]]
+
+    assert amounts("eq") == ["20.000", "20", "20.00"]
+    assert amounts("gt") == ["21.00"]
+
+
+def test_the_ends_of_time(market: Table):
+    for column in ("createdOn", "updatedOn"):
+        for op in ("eq", "gt", "gte", "lt", "lte"):
+            for moment in ("9999-12-31T23:59:59", "0001-01-01", "0001-01-01T00:00:00+14:00"):
+                listed(market, [(f"filter[{column}][{op}]", moment)])
+        assert not listed(market, f"filter[{column}][gt]=9999-12-31")["items"]
 
 
 # --- whatever is asked -----------------------------------------------------------------------------------------------

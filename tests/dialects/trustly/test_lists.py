@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moneyback.core.payment import Payment
@@ -298,6 +298,112 @@ def test_what_comes_before_a_page_is_not_read():
         read = [ask.limit for ask in world.asks[before:] if isinstance(ask, ListPayments | ListRefunds)]
         costs.append(sum(read))
     assert max(costs) < 40
+
+
+def a_deposit() -> dict[str, Any]:
+    """Beneath an authorization that is not known here."""
+    return {"transactionType": 6, "authorization": "77"}
+
+
+def lists_asked(world: Table) -> list[ListPayments | ListRefunds]:
+    return [ask for ask in world.asks if isinstance(ask, ListPayments | ListRefunds)]
+
+
+@pytest.mark.parametrize("types", [["4"], ["4", "7"], ["3"], ["3", "4"], ["6"], ["2", "6"]])
+def test_what_comes_before_a_page_of_one_type_is_not_read(types: list[str]):
+    """As long as that type is all there is, or is found by the documents of its payments."""
+    world = Table(DIALECT)
+    for number in range(120):
+        world.now += timedelta(seconds=1)
+        payment = world.pay(1_00, "USD", dialect_data=a_deposit() if "6" in types and number % 2 else {})
+        if "6" not in types:
+            world.call("POST", f"/api/v1/transactions/{payment.dialect_id}/refund", {"amount": "1.00"})
+    query = [("transactionType", each) for each in types]
+    whole = listed(world, *query, ("count", "100"))
+    world.asks.clear()
+    assert listed(world, *query, ("startIndex", "50"), ("count", "3")) == whole[50:53]
+    assert sum(ask.limit for ask in lists_asked(world)) < 40
+
+
+@given(
+    made=st.lists(st.sampled_from([1, 2, 3, 6, 10, -1, -2, -3]), max_size=16),
+    types=st.sets(st.integers(0, 11), min_size=1, max_size=3),
+    count=st.integers(1, 4),
+    ascending=st.booleans(),
+)
+@example(made=[1, 3, 2, 3, 10, 3], types={3}, count=1, ascending=False)
+@example(made=[6, -1, 3, -1, 6, -1, 3, -1], types={4}, count=1, ascending=True)
+@example(made=[6, -1, 3, -1, 6, -1, 3, -1], types={7}, count=1, ascending=False)
+@example(made=[3, -1, 2, -1, -2], types={2, 4}, count=1, ascending=False)
+def test_pages_of_some_types_are_the_whole_list_without_the_others(
+    made: list[int], types: set[int], count: int, ascending: bool
+):
+    """Whatever else there is, whether its places are known or it must be looked for."""
+    world = Table(DIALECT)
+    payments: list[Payment] = []
+    for kind in made:
+        world.now += timedelta(minutes=1)
+        if kind > 0:
+            payments.append(
+                world.pay(10_00, "USD", dialect_data=a_deposit() if kind == 6 else {"transactionType": kind})
+            )
+        elif len(payments) >= -kind:
+            path = f"/api/v1/transactions/{payments[kind].dialect_id}"
+            for call in ("refund", "reclaim"):
+                world.call("POST", f"{path}/{call}", {"amount": "1.00"})
+    direction = ("sortOrder", "asc" if ascending else "desc")
+    whole = said(asked(world, direction, ("count", "100")))["transactions"]
+    expected = [each["transactionId"] for each in whole if each["transactionType"] in types]
+    pieces: list[str] = []
+    for start in range(0, len(expected) + count, count):
+        chosen = [("transactionType", str(each)) for each in sorted(types)]
+        pieces += listed(world, *chosen, direction, ("count", str(count)), ("startIndex", str(start)))
+    assert pieces == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("payment.merchantReference", "authorization"),
+        ("payment.description", "Books"),
+        ("payment.customer.externalId", "c-1"),
+        ("paymentProviderTransaction.paymentProviderTransactionId", "capture"),
+        ("paymentProviderTransaction.paymentProviderTransactionId", "refund"),
+    ],
+)
+def test_what_a_text_leads_to_is_found_among_nothing_else(name: str, text: str):
+    world, ids = a_payment_with_everything()
+    for _ in range(30):
+        world.now += timedelta(seconds=1)
+        world.pay(1_00, "USD")
+    query = (name, ids[text] if name.endswith("TransactionId") else text)
+    whole = said(asked(world, ("count", "100")))["transactions"]
+    expected = [ids[text]] if name.endswith("TransactionId") else [ids[each] for each in ALL[1:]]
+    world.asks.clear()
+    assert listed(world, query) == expected
+    assert len(whole) == 30 + len(ALL)
+    for ask in lists_asked(world):
+        of_one = isinstance(ask, ListRefunds) and ask.payment is not None
+        assert of_one or ask.match or ask.order or (ask.created_from is not None and ask.created_from == ask.created_to)
+
+
+def test_a_reference_may_be_an_order_or_the_payments_own_id():
+    """Where nothing else was said it is what a record calls its reference; found once, whichever way leads there."""
+    world = Table(DIALECT)
+    named = world.pay(1_00, "USD", dialect_data={"merchantReference": "r-1"}, order="r-1")
+    ordered, plain = world.pay(1_00, "USD", order="r-1"), world.pay(1_00, "USD")
+    world.pay(1_00, "USD", dialect_data={"merchantReference": "r-2"}, order="r-1")
+    for payment in (named, plain):
+        world.call("POST", f"/api/v1/transactions/{payment.dialect_id}/refund", {"amount": "1.00"})
+    first, second = (each.dialect_id for each in world.refunds)
+    by = "payment.merchantReference"
+    assert listed(world, (by, "r-1")) == [first, ordered.dialect_id, named.dialect_id]
+    assert listed(world, (by, plain.dialect_id)) == [second, plain.dialect_id]
+    assert listed(world, (by, "r-1"), ("count", "1"), ("startIndex", "1")) == [ordered.dialect_id]
+    assert listed(world, (by, "r-1"), ("orderBy", "updatedAt"), ("transactionType", "3")) == [
+        ordered.dialect_id,
+        named.dialect_id,
+    ]
 
 
 @given(

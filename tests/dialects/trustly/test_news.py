@@ -8,8 +8,8 @@ import pytest
 
 from moneyback.dialect import Forged, Heard, Notification
 from moneyback.dialects.trustly import DIALECT
-from moneyback.dialects.trustly.establish import signature
 from moneyback.dialects.trustly.news import hear
+from moneyback.dialects.trustly.signatures import signature
 from moneyback.rails import scrubbed
 
 # The members in the order of the documentation's sample, with figures of a refund; the signature was computed apart.

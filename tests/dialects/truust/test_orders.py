@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import pytest
+import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -217,7 +219,7 @@ def test_an_order_changes_until_it_is_paid():
         ({"value": None}, of("value", REQUIRED.format("value"))),
         ({"value": 1, "fee_value": 2}, of("fee_value", "The fee value may not be greater than the value.")),
         ({"buyer_id": 1}, of("buyer_id", "The selected buyer id is invalid.")),
-        ([], of("body", "The body must be an object.")),
+        ([1], of("body", "The body must be an object.")),
     ],
     ids=str,
 )
@@ -447,6 +449,20 @@ def test_a_seller_rejects():
     shop.page(order["seller_link"], "reject")
     assert shop.again(order)["status"] == "REJECTED"
     assert shop.post(f"{order['self']}/cancel")["status"] == "CANCELLED"
+
+
+def test_an_orders_code_is_its_buyers_page_to_be_scanned():
+    shop = Shop()
+    order, another = shop.order(), shop.order()
+    shown = shop.call("GET", order["qr_link"])
+    assert (shown.status, shown.media_type) == (200, "image/svg+xml")
+    assert "no-store" in shown.headers["Cache-Control"]
+    expected = BytesIO()
+    segno.make_qr(order["buyer_link"], error="m").save(expected, kind="svg", scale=8, light="white")
+    assert text(shown) == expected.getvalue() != text(shop.call("GET", another["qr_link"]))
+    assert shop.call("GET", order["buyer_link"]).status == 200
+    for link in (another["seller_link"], order["seller_link"], "/nothing"):
+        assert shop.call("GET", f"/qr/{link.rpartition('/')[2]}").status == 404
 
 
 @pytest.mark.parametrize("side", ["direct", "buyer", "seller"])

@@ -557,7 +557,13 @@ def test_fields_that_are_right_or_left_out(fields: dict[str, Any]):
     assert world.see_refund(world.refunds[0])["tag"] == (fields.get("tag") or None)
 
 
-@pytest.mark.parametrize("body", [[], [1], "amount=1", 1, True])
+def test_an_empty_list_is_an_empty_body():
+    """As PHP writes one; it means what no body means, on every call."""
+    world = World()
+    assert said(world.refund(world.payin(), []))["status"] == PayinStatus.REFUNDED
+
+
+@pytest.mark.parametrize("body", [[1], [[]], [{}], "amount=1", 1, True])
 def test_a_body_that_is_no_object(body: Any):
     world = World()
     assert errors(world.refund(world.payin(), body)) == {"body": ["The body must be an object."]}
