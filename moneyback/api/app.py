@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from moneyback.api.asgi import (
+    BodyFirst,
     Gone,
     Receive,
     Scope,
@@ -134,7 +135,7 @@ class Application:
             return
         assert scope["type"] == "http"
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(scope, *BodyFirst.of(scope, receive, send, BOUNDS.size_max, BODY_PATIENCE_S))
         except Gone:
             return
 

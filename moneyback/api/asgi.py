@@ -5,7 +5,9 @@ They allocate little, for they carry the hot routes. No routing here, and nobody
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -63,6 +65,58 @@ async def _read_on(receive: Receive, limit: int, begun: bytes) -> bytes:
             raise TooLarge
         if not message.get("more_body", False):
             return bytes(body)
+
+
+class BodyFirst:
+    """A request that is answered only once its body is here, whoever answers it, and whether they wanted it or not.
+
+    An answer that overtakes the body costs the connection, and nobody says so: the client's next request on it is lost.
+    """
+
+    @staticmethod
+    def of(scope: Scope, receive: Receive, send: Send, limit: int, patience_s: float) -> tuple[Receive, Send]:
+        """How to receive and send for this request; as before where it has no body."""
+        declared = header(scope, b"content-length")
+        if declared in (None, b"0") and header(scope, b"transfer-encoding") is None:
+            return receive, send
+        one = BodyFirst(receive, send, declared, limit, patience_s)
+        return one.receive, one.send
+
+    def __init__(self, receive: Receive, send: Send, declared: bytes | None, limit: int, patience_s: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = int(declared) if declared is not None and declared.isdigit() and len(declared) < 16 else None
+        self._limit = limit
+        self._patience_s = patience_s
+        self._coming = True
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """The next piece of the body."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self._limit -= size
+        if self._left is not None:
+            self._left -= size
+        self._coming = bool(message.get("more_body", False)) and (self._left is None or self._left > 0)
+        return message
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send a piece of the answer, once the rest of the body came; else the client is told that we hang up."""
+        if self._coming and message["type"] == "http.response.start" and not _hangs_up(message):
+            await self._take_rest()
+            if self._coming:
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await self._send(message)
+
+    async def _take_rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s):
+                while self._coming and (self._limit if self._left is None else self._limit - self._left) >= 0:
+                    await self.receive()
+
+
+def _hangs_up(message: Mapping[str, Any]) -> bool:
+    return any(name == b"connection" and value == b"close" for name, value in message["headers"])
 
 
 async def respond(

@@ -29,8 +29,6 @@ SLICE: Final = 200_000
 MARGIN: Final = timedelta(seconds=60)
 """How old a row must be for a milestone: the clock of a server that takes over may be that much behind."""
 
-_RANKS: Final = {"payments": "payments_ranks", "refunds": "refunds_ranks"}
-_DRAWING: Final = {"payments": "place_payments", "refunds": "place_refunds"}
 
 Conditions = Callable[[Where], None]
 
@@ -97,7 +95,7 @@ class Milestones:
     ) -> Ranks:
         where = Where(measured.merchant, measured.key, begin, end, offset, ascending)
         measured.conditions(where)
-        statement = where.fill(self._statements.text(_RANKS[measured.table]))
+        statement = where.fill(self._statements.text("list_ranks"), table=measured.table)
         return Ranks(*await self._statements.one(statement, *where.values))
 
     async def _draw(self, measured: Measured) -> bool:
@@ -106,7 +104,9 @@ class Milestones:
         settling = self._settling or await self._settling_now()
         where = Where(measured.merchant, measured.key, settling.at, settling.xid, STEP, SLICE)
         measured.conditions(where)
-        drawn = await self._statements.one(where.fill(self._statements.text(_DRAWING[measured.table])), *where.values)
+        drawn = await self._statements.one(
+            where.fill(self._statements.text("place_milestones"), table=measured.table), *where.values
+        )
         self._settling = settling if drawn is None else None
         return drawn is not None
 

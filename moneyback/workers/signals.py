@@ -66,12 +66,6 @@ def nothing_begun() -> Iterator[None]:
         _Stop.begun = True
 
 
-def ignore(number: signal.Signals) -> None:
-    """From here on a signal means nothing to this process. Called in its main thread, where its loop runs."""
-    asyncio.get_running_loop().remove_signal_handler(number)
-    signal.signal(number, signal.SIG_IGN)
-
-
 async def follow(parent: int) -> None:
     """End this process at once when the supervisor that started it is gone; being killed is what it is built for.
 

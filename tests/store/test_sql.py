@@ -20,7 +20,7 @@ from tests.store.engine import Engine, keyed
 SQL = {each.name: each.read_text("utf-8") for each in files("moneyback.store").joinpath("sql").iterdir()}
 LOOK_UPS = {"credentials", "tokens", "provider_accounts", "hooks"}
 """From what a caller or a provider shows to its merchant: read before the merchant is known."""
-BLANKS = {"filters": "true", "order": "1", "limit": "1", "offset": "0", "direction": "asc"}
+BLANKS = {"table": "payments", "filters": "true", "order": "1", "limit": "1", "offset": "0", "direction": "asc"}
 """What a list fills in for itself."""
 ONE_ROW = {"clock", "cell", "migrations"}
 """Belong to the cell, not to a merchant."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from moneyback.workers.signals import hear_what_was_missed, ignore
+from moneyback.workers.signals import hear_what_was_missed
 
 PATIENCE_S = 60
 ROOT = Path(__file__).parents[2]
@@ -115,21 +115,3 @@ def in_a_process(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=PATIENCE_S, check=False
     )
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_ignored_signal_neither_ends_the_process_nor_reaches_a_handler(
-    loop: asyncio.AbstractEventLoop, number: signal.Signals
-):
-    heard: list[str] = []
-    loop.add_signal_handler(number, heard.append, "told")
-
-    async def serve() -> None:
-        ignore(number)
-        os.kill(os.getpid(), number)
-        hear_what_was_missed()
-        await some_turns()
-
-    loop.run_until_complete(serve())
-    loop.run_until_complete(some_turns())
-    assert heard == []

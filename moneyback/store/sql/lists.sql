@@ -81,7 +81,7 @@ select count(*) as total from payments where {filters};
 -- How many refunds a list has.
 select count(*) as total from refunds where {filters};
 
--- name: payments_ranks
+-- name: list_ranks
 -- How many rows of a list come before a time ($3), how many up to another ($4), how many of those lie behind the last
 -- milestone; and the milestones beside the place where a page begins ($5 rows in, oldest first where $6).
 with before as materialized (
@@ -94,13 +94,13 @@ with before as materialized (
     order by created_at desc, id desc limit 1
 ), counted as materialized (
     select coalesce((select rank from before), 0) + (
-        select count(*) from payments where {filters} and created_at < coalesce($3::timestamptz, '-infinity')
+        select count(*) from {table} where {filters} and created_at < coalesce($3::timestamptz, '-infinity')
         and (created_at, id) > (
             coalesce((select created_at from before), '-infinity'),
             coalesce((select id from before), '00000000-0000-0000-0000-000000000000')
         )
     ) as low, coalesce((select rank from until), 0) as passed, (
-        select count(*) from payments where {filters} and created_at <= coalesce($4::timestamptz, 'infinity')
+        select count(*) from {table} where {filters} and created_at <= coalesce($4::timestamptz, 'infinity')
         and (created_at, id) > (
             coalesce((select created_at from until), '-infinity'),
             coalesce((select id from until), '00000000-0000-0000-0000-000000000000')
@@ -121,7 +121,7 @@ with before as materialized (
 select low, passed + beyond as high, beyond, milestone.rank, milestone.created_at, milestone.id
 from counted left join milestone on true;
 
--- name: place_payments
+-- name: place_milestones
 -- Draws milestones of a list behind its last one, one every so many rows, up to a time before which no more rows come:
 -- once every transaction has ended that may have read an earlier time. No row where one has not.
 with settled as materialized (
@@ -131,69 +131,7 @@ with settled as materialized (
 ), drawn as (
     insert into list_milestones (merchant_id, list, rank, created_at, id)
     select $1, $2, coalesce((select rank from last), 0) + place, created_at, id from (
-        select created_at, id, row_number() over (order by created_at, id) as place from payments
-        where {filters} and (select all_ended from settled) and created_at < $3
-        and (created_at, id) > (
-            coalesce((select created_at from last), '-infinity'),
-            coalesce((select id from last), '00000000-0000-0000-0000-000000000000')
-        )
-        order by created_at, id limit $6
-    ) numbered where place % $5 = 0
-    on conflict do nothing
-)
-select all_ended from settled where all_ended;
-
--- name: refunds_ranks
--- How many rows of a list come before a time ($3), how many up to another ($4), how many of those lie behind the last
--- milestone; and the milestones beside the place where a page begins ($5 rows in, oldest first where $6).
-with before as materialized (
-    select rank, created_at, id from list_milestones
-    where merchant_id = $1 and list = $2 and created_at < coalesce($3::timestamptz, '-infinity')
-    order by created_at desc, id desc limit 1
-), until as materialized (
-    select rank, created_at, id from list_milestones
-    where merchant_id = $1 and list = $2 and created_at <= coalesce($4::timestamptz, 'infinity')
-    order by created_at desc, id desc limit 1
-), counted as materialized (
-    select coalesce((select rank from before), 0) + (
-        select count(*) from refunds where {filters} and created_at < coalesce($3::timestamptz, '-infinity')
-        and (created_at, id) > (
-            coalesce((select created_at from before), '-infinity'),
-            coalesce((select id from before), '00000000-0000-0000-0000-000000000000')
-        )
-    ) as low, coalesce((select rank from until), 0) as passed, (
-        select count(*) from refunds where {filters} and created_at <= coalesce($4::timestamptz, 'infinity')
-        and (created_at, id) > (
-            coalesce((select created_at from until), '-infinity'),
-            coalesce((select id from until), '00000000-0000-0000-0000-000000000000')
-        )
-    ) as beyond
-), milestone as materialized (
-    (
-        select rank, created_at, id from list_milestones
-        where $6::boolean and merchant_id = $1 and list = $2 and rank <= (select low from counted) + $5::bigint
-        order by rank desc limit 1
-    ) union all (
-        select rank, created_at, id from list_milestones
-        where not $6::boolean and merchant_id = $1 and list = $2
-          and rank >= (select passed + beyond from counted) - $5::bigint
-        order by rank limit 1
-    )
-)
-select low, passed + beyond as high, beyond, milestone.rank, milestone.created_at, milestone.id
-from counted left join milestone on true;
-
--- name: place_refunds
--- Draws milestones of a list behind its last one, one every so many rows, up to a time before which no more rows come:
--- once every transaction has ended that may have read an earlier time. No row where one has not.
-with settled as materialized (
-    select pg_snapshot_xmin(pg_current_snapshot()) >= $4::text::xid8 as all_ended
-), last as materialized (
-    select rank, created_at, id from list_milestones where merchant_id = $1 and list = $2 order by rank desc limit 1
-), drawn as (
-    insert into list_milestones (merchant_id, list, rank, created_at, id)
-    select $1, $2, coalesce((select rank from last), 0) + place, created_at, id from (
-        select created_at, id, row_number() over (order by created_at, id) as place from refunds
+        select created_at, id, row_number() over (order by created_at, id) as place from {table}
         where {filters} and (select all_ended from settled) and created_at < $3
         and (created_at, id) > (
             coalesce((select created_at from last), '-infinity'),
