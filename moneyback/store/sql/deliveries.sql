@@ -11,8 +11,9 @@ order by n.place
 on conflict do nothing;
 
 -- name: claim_deliveries
--- Deliveries that are due, but to no address that is called often enough now; one process at a time. One before which another of its object and hook has not ended yet is
--- not claimed but waits until that one is tried again, or has ended: so it is not looked at in vain meanwhile.
+-- Deliveries that are due, but to no address that is called often enough now; one process at a time. One before which
+-- another of its object and hook has not ended yet is not claimed but waits until that one is tried again, or has
+-- ended: so it is not looked at in vain meanwhile.
 with found as (
     select merchant_id, id, object_id, hook, number from deliveries
     where due_at <= business_now() and (claimed_until is null or claimed_until < clock_timestamp())

@@ -305,7 +305,8 @@ select merchant_id, id, name, scopes, profile, secret_hash from credentials
 where dialect = $1 and lookup = $2 and revoked_at is null;
 
 -- name: read_sealed_secret
--- The sealed secret of one of a merchant's credentials; else of the newest that counts, in front of that rail or of none.
+-- The sealed secret of one of a merchant's credentials; else of the newest that counts, in front of that rail or of
+-- none.
 select sealed from credentials
 where merchant_id = $1 and dialect = $2 and revoked_at is null
   and case when $3::uuid is null then profile ->> 'front' is not distinct from $4::text else id = $3 end
