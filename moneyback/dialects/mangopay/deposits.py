@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from moneyback.core.payment import Condition, Payment
+from moneyback.core.payment import Payment
 from moneyback.dialect import Ask, Caller, Incoming, ListDocuments, LoadDocument, NextNumber, Outgoing, SaveDocument
 from moneyback.dialects.mangopay import calls, cards, complaints, journal, pages, payins, schemas, statements, users
 from moneyback.dialects.mangopay.calls import Answer
@@ -253,12 +253,7 @@ def list_transactions(incoming: Incoming, _caller: Caller) -> Answer:
     held = yield from load(incoming.arguments["DepositId"])
     if isinstance(held, Complaint):
         return held
-    listing = pages.parse_listing(incoming)
-    if isinstance(listing, dict):
-        return complaints.parameters(listing)
-    made = yield from statements.of_order(f"{ORDER}{held['Id']}")
-    rows = pages.chosen([payin_object(each) for each in made], listing)
-    return pages.answer(incoming, listing, pages.page(rows, listing), len(rows))
+    return (yield from statements.list_of_order(incoming, f"{ORDER}{held['Id']}"))
 
 
 def load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
@@ -268,8 +263,7 @@ def load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
 
 
 def _taken(held: Data) -> Generator[Ask, Any, list[Payment]]:
-    made = yield from statements.of_order(f"{ORDER}{held['Id']}")
-    return [each for each in made if each.condition is Condition.CAPTURED]
+    return (yield from statements.captured_of_order(f"{ORDER}{held['Id']}"))
 
 
 def _payment_status(held: Data, at: int) -> str:

@@ -194,12 +194,7 @@ def list_transactions(incoming: Incoming, _caller: Caller) -> Answer:
     held = yield from load(incoming.arguments["PreauthorizationId"])
     if isinstance(held, Complaint):
         return held
-    listing = pages.parse_listing(incoming)
-    if isinstance(listing, dict):
-        return complaints.parameters(listing)
-    made = yield from statements.of_order(f"{ORDER}{held['Id']}")
-    rows = pages.chosen([payin_object(each) for each in made], listing)
-    return pages.answer(incoming, listing, pages.page(rows, listing), len(rows))
+    return (yield from statements.list_of_order(incoming, f"{ORDER}{held['Id']}"))
 
 
 def load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
@@ -209,8 +204,7 @@ def load(identity: str) -> Generator[Ask, Any, Data | Complaint]:
 
 
 def _taken(held: Data) -> Generator[Ask, Any, list[Payment]]:
-    made = yield from statements.of_order(f"{ORDER}{held['Id']}")
-    return [each for each in made if each.condition is Condition.CAPTURED]
+    return (yield from statements.captured_of_order(f"{ORDER}{held['Id']}"))
 
 
 def _sum(taken: list[Payment]) -> int:

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from moneyback.core.payment import Payment
-from moneyback.dialect import AddPayment, Ask, ListPayments
-from moneyback.dialects.mangopay import complaints, journal, users, wallets
+from moneyback.core.payment import Condition, Payment
+from moneyback.dialect import AddPayment, Ask, Incoming, ListPayments, Outgoing
+from moneyback.dialects.mangopay import complaints, journal, pages, users, wallets
 from moneyback.dialects.mangopay.complaints import Complaint
 from moneyback.dialects.mangopay.members import Members, Stated
-from moneyback.dialects.mangopay.transactions import NOTHING_CREDITED
+from moneyback.dialects.mangopay.transactions import NOTHING_CREDITED, payin_object
 
 CAPTURED: Final = "captured"
 WAITING: Final = "processing"
@@ -129,3 +129,19 @@ def of_order(order: str) -> Generator[Ask, Any, list[Payment]]:
         found += batch
         if len(batch) < 100:
             return found
+
+
+def captured_of_order(order: str) -> Generator[Ask, Any, list[Payment]]:
+    """Those of them that brought money."""
+    made = yield from of_order(order)
+    return [each for each in made if each.condition is Condition.CAPTURED]
+
+
+def list_of_order(incoming: Incoming, order: str) -> Generator[Ask, Any, Outgoing | Complaint]:
+    """All of them as a list that is asked for shows them, those that failed too."""
+    listing = pages.parse_listing(incoming)
+    if isinstance(listing, dict):
+        return complaints.parameters(listing)
+    made = yield from of_order(order)
+    rows = pages.chosen([payin_object(each) for each in made], listing)
+    return pages.answer(incoming, listing, pages.page(rows, listing), len(rows))
